@@ -1,0 +1,1 @@
+"""What the services share: how they talk (`events`) and how they run (`service`)."""

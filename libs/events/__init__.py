@@ -1,0 +1,1 @@
+"""How services talk: contracts, codec, bus, outbox, consumer."""
