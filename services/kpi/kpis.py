@@ -1,0 +1,512 @@
+"""The catalogue: every measure that is counted, every figure made of them, each named once.
+
+A new figure is one entry of `KPIS` (KPI-1 to KPI-12); API, validation, completeness, docs and the topics that it
+reads follow from it. Formulas are sums of measures, so numerator and denominator stay exact integers until shown.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Unit(StrEnum):
+    """What a figure's value is measured in."""
+
+    COUNT = "count"
+    CENTS = "cents"
+    RATIO = "ratio"
+    SECONDS = "seconds"
+    DAYS = "days"
+
+
+CHANNELS: tuple[str, ...] = ("natural_search", "paid", "social", "direct", "referral", "other")
+"""Channels in the order that settles ties (D39)."""
+
+Kept = frozenset[tuple[str, ...]]
+"""Combinations of dimensions that are kept, each sorted by name; the empty one is the store's total."""
+
+
+def _kept(alone: str, with_channel: str = "") -> Kept:
+    pairs = {tuple(sorted(("channel", name))) for name in with_channel.split()}
+    return frozenset({(), *((name,) for name in alone.split()), *pairs})
+
+
+VISITOR_HOURLY = _kept("channel source campaign device", "source campaign device")
+"""What traffic measures keep at every grain."""
+VISITOR_DAILY = VISITOR_HOURLY | _kept("sku category", "sku")
+"""What they keep from the day up: SKUs live inside the visitor's day (D32)."""
+ORDER = _kept(
+    "channel source campaign sku category customer_kind customer_tier origin",
+    "source campaign sku customer_kind origin",
+)
+"""What order measures keep at every grain (D32)."""
+TOTAL = _kept("")
+"""Only the store's total."""
+ATTRIBUTED = frozenset({"channel", "source", "campaign"})
+"""Dimensions of an order that come from its visitor's touches when the order does not name them (D29)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One thing that is counted: an integer per bucket and dimension values.
+
+    `distinct` measures are never summed over buckets or dimension values; money is in minor units of one currency.
+    """
+
+    name: str
+    zh: str
+    en: str
+    unit: Unit
+    topics: tuple[str, ...]
+    kept: Kept
+    kept_hourly: Kept
+    distinct: bool = False
+
+    def keeps(self, dimensions: tuple[str, ...], hourly: bool) -> bool:
+        """Whether values by these dimensions (sorted) exist at this grain."""
+        return dimensions in (self.kept_hourly if hourly else self.kept)
+
+
+def _traffic(name: str, zh: str, en: str, *, by_sku: bool = True, distinct: bool = False) -> Measure:
+    kept = VISITOR_DAILY if by_sku else VISITOR_HOURLY
+    return Measure(name, zh, en, Unit.COUNT, ("traffic",), kept, VISITOR_HOURLY, distinct)
+
+
+def _order(
+    name: str, zh: str, en: str, unit: Unit = Unit.COUNT, *, distinct: bool = False, topics: str = "orders"
+) -> Measure:
+    return Measure(name, zh, en, unit, tuple(topics.split()), ORDER, ORDER, distinct)
+
+
+MEASURES: tuple[Measure, ...] = (
+    # traffic events, by the visitor's first touch in the bucket
+    _traffic("pv", "浏览量", "page views"),
+    _traffic("uv", "独立访客", "distinct visitors", distinct=True),
+    _traffic("cart_adds", "加购次数", "additions to a cart"),
+    _traffic("cart_visitors", "加购访客", "visitors who added to a cart", distinct=True),
+    _traffic("favorites", "收藏次数", "favourites"),
+    _traffic("favorite_visitors", "收藏访客", "visitors who favourited", distinct=True),
+    _traffic("fav_or_cart_visitors", "收藏或加购访客", "visitors who favourited or added to a cart", distinct=True),
+    _traffic("checkout_visitors", "结算访客", "visitors who started a checkout", by_sku=False, distinct=True),
+    _traffic("product_visitors", "商品页访客", "visitors who saw a product page", distinct=True),
+    _traffic("sessions", "会话数", "sessions started (30 idle minutes end one)", by_sku=False),
+    _traffic("bounces", "跳出会话", "sessions with one page view", by_sku=False),
+    Measure(
+        "sessions_converted",
+        "下单会话",
+        "sessions with a placed order",
+        Unit.COUNT,
+        ("traffic", "orders"),
+        VISITOR_HOURLY,
+        VISITOR_HOURLY,
+    ),
+    Measure("excluded_bots", "排除的机器人事件", "events of bots left out", Unit.COUNT, ("traffic",), TOTAL, TOTAL),
+    Measure("excluded_staff", "排除的员工事件", "events of staff left out", Unit.COUNT, ("traffic",), TOTAL, TOTAL),
+    # order events, at the hour of placing
+    _order("orders_placed", "下单数", "orders placed, of every origin"),
+    _order("orders_placed_here", "本店流量下单数", "orders placed whose origin has its traffic here"),
+    _order("orders_placed_paid", "下单后已付款", "orders placed in the bucket that were paid, whenever"),
+    _order("orders_cancelled", "取消订单数", "orders cancelled"),
+    _order("gmv", "成交总额", "total of placed orders with later amendments, at placing", Unit.CENTS),
+    # at the hour of payment
+    _order("orders_paid", "付款订单数", "orders paid"),
+    _order("buyers_paid", "付款买家数", "distinct customers with a paid order", distinct=True),
+    _order(
+        "buyers_paid_here", "本店流量付款买家数", "distinct customers paying an order with traffic here", distinct=True
+    ),
+    _order("units_paid", "付款件数", "units paid"),
+    _order("paid_amount", "付款金额", "paid, with shipping, refunds not removed", Unit.CENTS),
+    _order("items_amount", "商品金额", "paid goods after discounts, without shipping", Unit.CENTS),
+    _order("cost_amount", "商品成本", "units paid x unit cost at the time", Unit.CENTS, topics="orders catalog"),
+    _order(
+        "covered_items_amount",
+        "成本已知的商品金额",
+        "paid goods whose cost is known",
+        Unit.CENTS,
+        topics="orders catalog",
+    ),
+    _order("first_orders", "新客首单数", "first paid order ever of a customer"),
+    _order("first_orders_amount", "新客首单金额", "paid in first orders", Unit.CENTS),
+    _order("returning_orders", "老客订单数", "paid orders of customers who paid before"),
+    _order("returning_orders_365d", "365 天老客订单数", "paid orders of customers who paid in the 365 days before"),
+    _order("returning_orders_30d", "30 天老客订单数", "paid orders of customers who paid in the 30 days before"),
+    _order("returning_amount", "老客付款金额", "paid by customers who paid before", Unit.CENTS),
+    _order("refund_amount_order_day", "退款金额(按付款日)", "refunds, booked back to the order's payment", Unit.CENTS),
+    _order(
+        "refund_items_amount_order_day",
+        "商品退款金额(按付款日)",
+        "refunds of goods, booked back to the order's payment",
+        Unit.CENTS,
+    ),
+    _order("orders_returned_order_day", "退货订单数(按付款日)", "orders returned, booked back to the order's payment"),
+    # at the hour of the payment attempt, refund, return, shipment
+    _order("payments_tried", "支付次数", "payments tried"),
+    _order("payments_succeeded", "支付成功次数", "payments that succeeded"),
+    _order("refund_amount", "退款金额", "refunds by refund day", Unit.CENTS),
+    _order("refund_items_amount", "商品退款金额", "refunds of goods by refund day", Unit.CENTS),
+    _order("refunds", "退款笔数", "refunds"),
+    _order("disputes", "纠纷数", "refunds that were disputes"),
+    _order("returns_requested", "申请退货数", "returns requested"),
+    _order("orders_returned", "退货订单数", "orders at their first goods received back"),
+    _order("orders_shipped", "发货订单数", "orders at their last line's shipment"),
+    _order("orders_shipped_on_time", "按时发货订单数", "orders due in the bucket that shipped by then"),
+    _order("orders_due_to_ship", "应发货订单数", "orders due to ship in the bucket, shipped or not"),
+    _order("orders_delivered", "签收订单数", "orders delivered"),
+    _order("delivery_seconds", "配送时长", "seconds from first shipment to delivery", Unit.SECONDS),
+    _order("freight_amount", "运费支出", "freight of shipments", Unit.CENTS),
+)
+
+MEASURE: Mapping[str, Measure] = MappingProxyType({measure.name: measure for measure in MEASURES})
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A signed sum of measures, such as `items_amount - refund_items_amount`."""
+
+    terms: tuple[tuple[int, str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Sum":
+        """Reads `a - b + c`; every name must be a measure (KeyError otherwise)."""
+        signs, terms = {"+": 1, "-": -1}, []
+        sign = 1
+        for word in text.split():
+            if word in signs:
+                sign = signs[word]
+            else:
+                terms.append((sign, MEASURE[word].name))
+        return cls(tuple(terms))
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of its measures, in order."""
+        return tuple(name for _, name in self.terms)
+
+    def of(self, values: Mapping[str, int]) -> int:
+        """The sum over these values; a missing one is zero."""
+        return sum(sign * values.get(name, 0) for sign, name in self.terms)
+
+    def __str__(self) -> str:
+        first = True
+        parts: list[str] = []
+        for sign, name in self.terms:
+            parts.append(("" if sign > 0 else "-") + name if first else f"{'+' if sign > 0 else '-'} {name}")
+            first = False
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Kpi:
+    """One figure with one definition: numerator and, for ratios and averages, a denominator.
+
+    `total_over` names dimensions that the denominator ignores (a share of the whole). `matures` is the time after a
+    bucket's end until which its value still grows by nature. `coverage` says which share of the numerator's ground
+    is known. Names are in both languages; `variants` are ids that the trade uses for the same word.
+    """
+
+    id: str
+    zh: str
+    en: str
+    unit: Unit
+    numerator: Sum
+    denominator: Sum | None = None
+    version: int = 1
+    total_over: tuple[str, ...] = ()
+    matures: timedelta = timedelta(0)
+    coverage: tuple[Sum, Sum] | None = None
+    variants: tuple[str, ...] = ()
+    note: str = ""
+    rule: str = ""
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of all measures that it reads, once each."""
+        sums = [self.numerator, *([self.denominator] if self.denominator else []), *(self.coverage or ())]
+        return tuple(dict.fromkeys(name for part in sums for name in part.measures))
+
+    def topics(self, by: Iterable[str] = ()) -> tuple[str, ...]:
+        """Topics whose watermarks decide whether a bucket of it is complete; attribution to a channel reads traffic."""
+        read = {topic for name in self.measures for topic in MEASURE[name].topics}
+        return tuple(sorted(read | ({"traffic"} if set(by) & ATTRIBUTED else set())))
+
+    @property
+    def money(self) -> bool:
+        """Whether it reads amounts, so that an answer is of one currency."""
+        return any(MEASURE[name].unit is Unit.CENTS for name in self.measures)
+
+    def kept(self, hourly: bool = False) -> Kept:
+        """Combinations of dimensions that all of its measures keep at this grain."""
+        return frozenset.intersection(
+            *((MEASURE[name].kept_hourly if hourly else MEASURE[name].kept) for name in self.measures)
+        )
+
+    @property
+    def formula(self) -> str:
+        """The formula as printed in the catalogue."""
+        if self.denominator is None:
+            return str(self.numerator)
+        over = f" (over all of {', '.join(self.total_over)})" if self.total_over else ""
+        top = f"({self.numerator})" if len(self.numerator.terms) > 1 else str(self.numerator)
+        return f"{top} / {self.denominator}{over}"
+
+
+def _base(measure: Measure) -> Kpi:
+    """Every measure is a figure of its own: its value, no denominator."""
+    return Kpi(measure.name, measure.zh, measure.en, measure.unit, Sum.parse(measure.name))
+
+
+def _ratio(
+    id: str,
+    zh: str,
+    en: str,
+    numerator: str,
+    denominator: str,
+    *,
+    unit: Unit = Unit.RATIO,
+    total_over: tuple[str, ...] = (),
+    matures: timedelta = timedelta(0),
+    coverage: tuple[str, str] | None = None,
+    note: str = "",
+    rule: str = "",
+) -> Kpi:
+    known = (Sum.parse(coverage[0]), Sum.parse(coverage[1])) if coverage else None
+    top, bottom = Sum.parse(numerator), Sum.parse(denominator)
+    return Kpi(id, zh, en, unit, top, bottom, 1, total_over, matures, known, (), note, rule)
+
+
+def _sum(id: str, zh: str, en: str, formula: str, *, matures: timedelta = timedelta(0), rule: str = "") -> Kpi:
+    return Kpi(id, zh, en, Unit.CENTS, Sum.parse(formula), matures=matures, rule=rule)
+
+
+DAY = timedelta(days=1)
+
+FIGURES: tuple[Kpi, ...] = (
+    _ratio("pv_per_uv", "人均浏览量", "page views per visitor", "pv", "uv", rule="KPI-1"),
+    _ratio(
+        "channel_share",
+        "渠道占比",
+        "share of visitors by channel",
+        "uv",
+        "uv",
+        total_over=("channel",),
+        note="sums to 100 %: each visitor has one channel in the bucket",
+        rule="KPI-1",
+    ),
+    _ratio("bounce_rate", "跳出率", "bounce rate", "bounces", "sessions", rule="KPI-1"),
+    _ratio(
+        "conversion.order_uv",
+        "订单转化率",
+        "orders per visitor",
+        "orders_placed_here",
+        "uv",
+        note="default; counts orders whose origin has its traffic here",
+        rule="KPI-2",
+    ),
+    _ratio(
+        "conversion.buyer_uv",
+        "支付转化率",
+        "paying customers per visitor",
+        "buyers_paid_here",
+        "uv",
+        note="as marketplaces report it",
+        rule="KPI-2",
+    ),
+    _ratio(
+        "conversion.session",
+        "会话转化率",
+        "sessions with an order per session",
+        "sessions_converted",
+        "sessions",
+        note="as Shopify reports it: an order from its start to 30 min after its last event",
+        rule="KPI-2",
+    ),
+    _ratio("cart_rate", "加购率", "add-to-cart rate", "cart_visitors", "uv", rule="KPI-2"),
+    _ratio(
+        "payment_success",
+        "支付成功率",
+        "placed orders that were paid",
+        "orders_placed_paid",
+        "orders_placed",
+        matures=DAY,
+        note="default; immature until 24 h after the bucket's end",
+        rule="KPI-2",
+    ),
+    _ratio(
+        "payment_success.attempts",
+        "支付尝试成功率",
+        "payment attempts that succeeded",
+        "payments_succeeded",
+        "payments_tried",
+        rule="KPI-2",
+    ),
+    _ratio(
+        "aov",
+        "客单价",
+        "average order value",
+        "paid_amount",
+        "orders_paid",
+        unit=Unit.CENTS,
+        note="default; per order",
+        rule="KPI-5",
+    ),
+    _ratio(
+        "aov.buyer",
+        "人均客单价",
+        "average value per buyer",
+        "paid_amount",
+        "buyers_paid",
+        unit=Unit.CENTS,
+        note="as marketplaces report it",
+        rule="KPI-5",
+    ),
+    _ratio(
+        "aov.returning",
+        "老客客单价",
+        "average order value of returning customers",
+        "returning_amount",
+        "returning_orders",
+        unit=Unit.CENTS,
+        rule="KPI-3",
+    ),
+    _sum(
+        "net_sales", "净销售额", "net sales by order day", "items_amount - refund_items_amount_order_day", rule="KPI-5"
+    ),
+    _sum(
+        "net_sales.refund_day",
+        "净销售额(按退款日)",
+        "net sales by refund day",
+        "items_amount - refund_items_amount",
+        rule="KPI-5",
+    ),
+    _ratio(
+        "gross_margin",
+        "毛利率",
+        "gross margin",
+        "covered_items_amount - cost_amount",
+        "covered_items_amount",
+        coverage=("covered_items_amount", "items_amount"),
+        note="over the sales whose cost is known; `covered` is their share",
+        rule="KPI-5",
+    ),
+    _ratio(
+        "refund_rate",
+        "退款率",
+        "refund rate by order day",
+        "refund_amount_order_day",
+        "paid_amount",
+        matures=30 * DAY,
+        rule="KPI-4",
+    ),
+    _ratio(
+        "refund_rate.refund_day",
+        "退款率(按退款日)",
+        "refund rate by refund day",
+        "refund_amount",
+        "paid_amount",
+        rule="KPI-4",
+    ),
+    _ratio(
+        "return_rate",
+        "退货率",
+        "return rate by order day",
+        "orders_returned_order_day",
+        "orders_paid",
+        matures=30 * DAY,
+        rule="KPI-4",
+    ),
+    _ratio(
+        "return_rate.return_day",
+        "退货率(按退货日)",
+        "return rate by return day",
+        "orders_returned",
+        "orders_paid",
+        rule="KPI-4",
+    ),
+    _ratio("dispute_rate", "纠纷率", "dispute rate", "disputes", "orders_paid", rule="KPI-4"),
+    _ratio("new_customer_share", "新客占比", "share of first orders", "first_orders", "orders_paid", rule="KPI-3"),
+    _ratio(
+        "new_customer_share.amount",
+        "新客销售占比",
+        "share of first orders by amount",
+        "first_orders_amount",
+        "paid_amount",
+        rule="KPI-3",
+    ),
+    _ratio(
+        "returning_share",
+        "老客占比",
+        "share of returning customers' orders",
+        "returning_orders",
+        "orders_paid",
+        rule="KPI-3",
+    ),
+    _ratio(
+        "returning_share.365d",
+        "老客占比(365 天)",
+        "share of orders of customers who paid in the 365 days before",
+        "returning_orders_365d",
+        "orders_paid",
+        rule="KPI-3",
+    ),
+    _ratio(
+        "returning_share.30d",
+        "老客占比(30 天)",
+        "share of orders of customers who paid in the 30 days before",
+        "returning_orders_30d",
+        "orders_paid",
+        rule="KPI-3",
+    ),
+    _ratio(
+        "on_time_shipping",
+        "发货及时率",
+        "on-time shipping",
+        "orders_shipped_on_time",
+        "orders_due_to_ship",
+        rule="ORD-4",
+    ),
+    _ratio(
+        "delivery_time_avg",
+        "平均配送时长",
+        "average delivery time",
+        "delivery_seconds",
+        "orders_delivered",
+        unit=Unit.SECONDS,
+        rule="KPI-10",
+    ),
+    _ratio(
+        "logistics_cost_per_order",
+        "单均物流成本",
+        "freight per shipped order",
+        "freight_amount",
+        "orders_shipped",
+        unit=Unit.CENTS,
+        rule="KPI-10",
+    ),
+)
+
+
+def _family(id: str) -> str:
+    return id.split(".")[0]
+
+
+def _with_variants(figures: Iterable[Kpi]) -> tuple[Kpi, ...]:
+    """Fills `variants`: the other ids before whose dot stands the same word."""
+    listed = list(figures)
+    return tuple(
+        replace(kpi, variants=tuple(k.id for k in listed if k is not kpi and _family(k.id) == _family(kpi.id)))
+        for kpi in listed
+    )
+
+
+KPIS: tuple[Kpi, ...] = _with_variants((*(_base(measure) for measure in MEASURES), *FIGURES))
+
+_BY_ID: Mapping[tuple[str, int], Kpi] = MappingProxyType({(kpi.id, kpi.version): kpi for kpi in KPIS})
+
+
+def find_kpi(id: str, version: int | None = None) -> Kpi | None:
+    """The definition with this id: its newest version, or exactly the one asked for; None when there is none."""
+    if version is not None:
+        return _BY_ID.get((id, version))
+    return max((kpi for kpi in KPIS if kpi.id == id), key=lambda kpi: kpi.version, default=None)
