@@ -1,0 +1,106 @@
+"""What a consumer has accepted: `seen` identities for dedup, and compressed segments for rebuild, replay and "why"."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+import msgspec
+import zstandard
+from sqlalchemy import Table, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.events.bus import Record
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[tuple[int, bytes, bytes, tuple[tuple[str, bytes], ...]]]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A record as the journal keeps it, with the time of its event."""
+
+    record: Record
+    time: datetime
+
+
+async def remember(session: AsyncConnection, seen: Table, keys: Collection[bytes]) -> set[bytes]:
+    """Write these identities and return those that were not known before."""
+    if not keys:
+        return set()
+    rows = await session.execute(
+        text(
+            f"INSERT INTO {seen.fullname} (key) SELECT unnest(CAST(:keys AS bytea[]))"
+            " ON CONFLICT DO NOTHING RETURNING key"
+        ),
+        {"keys": sorted(keys)},
+    )
+    return {row.key for row in rows}
+
+
+async def write_segments(session: AsyncConnection, journal: Table, accepted: Sequence[Accepted], now: datetime) -> None:
+    """Append one segment a partition."""
+    groups = groupby(sorted(accepted, key=_place), key=lambda a: (a.record.topic, a.record.partition))
+    segments = [_segment(list(group)) for _, group in groups]
+    if not segments:
+        return
+    await session.execute(
+        text(
+            f"INSERT INTO {journal.fullname} (topic, partition, first_offset, last_offset, accepted_on, least_time,"
+            " greatest_time, events, payload) VALUES (:topic, :partition, :first_offset, :last_offset, :accepted_on,"
+            " :least_time, :greatest_time, :events, :payload)"
+        ),
+        [{**segment, "accepted_on": now.date()} for segment in segments],
+    )
+
+
+def _place(accepted: Accepted) -> tuple[str, int, int]:
+    return accepted.record.topic, accepted.record.partition, accepted.record.offset
+
+
+def _segment(group: list[Accepted]) -> dict[str, Any]:
+    times = [a.time for a in group]
+    return {
+        "topic": group[0].record.topic,
+        "partition": group[0].record.partition,
+        "first_offset": group[0].record.offset,
+        "last_offset": group[-1].record.offset,
+        "least_time": min(times),
+        "greatest_time": max(times),
+        "events": len(group),
+        "payload": pack([a.record for a in group]),
+    }
+
+
+def pack(records: Iterable[Record]) -> bytes:
+    """Compress records of one partition."""
+    rows = [(r.offset, r.key, r.value, r.headers) for r in records]
+    return zstandard.ZstdCompressor(level=1).compress(_encode(rows))
+
+
+def unpack(topic: str, partition: int, payload: bytes) -> list[Record]:
+    """The records of a segment."""
+    rows = _decode(zstandard.ZstdDecompressor().decompress(payload))
+    return [Record(topic, partition, offset, key, value, headers) for offset, key, value, headers in rows]
+
+
+async def read_segments(
+    session: AsyncConnection, journal: Table, *, topics: Sequence[str], since: datetime | None = None
+) -> AsyncIterator[list[Record]]:
+    """Every segment of these topics in order of topic, partition and offset, one at a time.
+
+    `since` leaves out segments whose every event happened before it. A segment is held in memory whole, the journal
+    never is.
+    """
+    rows = await session.stream(
+        text(
+            f"SELECT topic, partition, payload FROM {journal.fullname} WHERE topic = ANY(CAST(:topics AS text[]))"
+            " AND (CAST(:since AS timestamptz) IS NULL OR greatest_time >= :since)"
+            " ORDER BY topic, partition, first_offset"
+        ),
+        {"topics": list(topics), "since": since},
+        execution_options={"yield_per": 8},
+    )
+    async for row in rows:
+        yield unpack(row.topic, row.partition, row.payload)
