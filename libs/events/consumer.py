@@ -237,7 +237,9 @@ class Consumer:
             return Arrived(record)
         except UnknownVersion as error:
             if any(event.TYPE.rsplit(".", 1)[0] == error.noun_verb for event in self.reactions.events):
-                raise Stop(f"{record.topic}/{record.partition}@{record.offset}: {error}; deploy consumers first") from error
+                raise Stop(
+                    f"{record.topic}/{record.partition}@{record.offset}: {error}; deploy consumers first"
+                ) from error
             return Arrived(record)
         except Undecodable as error:
             return Arrived(record, None, str(error))
@@ -341,9 +343,7 @@ class Consumer:
     async def _settle(self) -> None:
         async with self.transactions.begin() as tx:
             topics: dict[str, list[Pending]] = {topic: [] for topic in self.reactions.topics}
-            watermarks = await apply_beats(
-                tx.session, self.tables.watermark, self.tables.position, self.group, topics
-            )
+            watermarks = await apply_beats(tx.session, self.tables.watermark, self.tables.position, self.group, topics)
             positions = await load_positions(tx.session, self.tables.position, self.group)
         for topic, until in watermarks.items():
             if until is not None:
@@ -397,4 +397,3 @@ def _newly_parked(before: Mapping[Stream, Tally], after: Mapping[Stream, Tally])
 def _store_of(record: Record) -> str:
     """The store by the record's key; what cannot be decoded still belongs to somebody."""
     return record.key.partition(b"/")[0].decode("utf-8", "replace") or "?"
-

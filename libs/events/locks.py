@@ -26,7 +26,7 @@ async def advisory_lock(
     async with engine.connect() as plain:
         connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
         number = lock_number(name)
-        while not await connection.scalar(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}):
+        while not await connection.scalar(text("SELECT pg_try_advisory_lock(:n)"), {"n": number}):  # noqa: ASYNC110
             await asyncio.sleep(poll_seconds)
         if role is not None:
             await connection.execute(text("SELECT set_config('role', :role, false)"), {"role": role})

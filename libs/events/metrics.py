@@ -18,9 +18,13 @@ BATCH_SECONDS = Histogram(
     buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 BATCH_RETRIES = Counter("opswire_batch_retries_total", "Batches tried again after a transient error.", ["consumer"])
-CONSUMER_LAG = Gauge("opswire_consumer_lag_events", "Records on the bus that are not applied yet.", ["consumer", "topic"])
+CONSUMER_LAG = Gauge(
+    "opswire_consumer_lag_events", "Records on the bus that are not applied yet.", ["consumer", "topic"]
+)
 WATERMARK = Gauge(
     "opswire_watermark_timestamp_seconds", "Everything accepted before this time is applied.", ["consumer", "topic"]
 )
 OUTBOX_PENDING_SECONDS = Gauge("opswire_outbox_pending_seconds", "Age of the oldest unsent event.", ["service"])
-RELAY_RETRIES = Counter("opswire_relay_retries_total", "Reads or posts of the relay that were tried again.", ["service"])
+RELAY_RETRIES = Counter(
+    "opswire_relay_retries_total", "Reads or posts of the relay that were tried again.", ["service"]
+)

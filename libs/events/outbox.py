@@ -6,6 +6,7 @@ read later; a crash between publishing and deleting repeats an event, which cons
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -111,10 +112,8 @@ class Relay:
             await self._pause()
 
     async def _pause(self) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), IDLE_POLL_SECONDS)
-        except TimeoutError:
-            pass
 
     async def _drain(self, connection: AsyncConnection) -> datetime:
         """Publish until a read finds less than it could; the start of that read is returned."""

@@ -42,9 +42,7 @@ class Tally:
 
     def _over(self) -> bool:
         total = self.failed + self.handled
-        return self.in_a_row > FAILURES_IN_A_ROW or (
-            total >= SHARE_COUNTS_FROM and self.failed > FAILURE_SHARE * total
-        )
+        return self.in_a_row > FAILURES_IN_A_ROW or (total >= SHARE_COUNTS_FROM and self.failed > FAILURE_SHARE * total)
 
 
 def count(

@@ -42,7 +42,7 @@ class Transaction:
         *,
         time: datetime | None = None,
         store: str | None = None,
-        id: str | None = None,
+        event_id: str | None = None,
         cause: Envelope[Any] | None = None,
         import_id: str | None = None,
     ) -> Envelope[Any]:
@@ -52,7 +52,7 @@ class Transaction:
         """
         cause = cause or self.cause
         envelope: Envelope[Any] = Envelope(
-            id=id or uuid7(self.now),
+            id=event_id or uuid7(self.now),
             source=f"/services/{self.service}",
             store=store or (cause.store if cause and self.store == EVERY_STORE else self.store),
             subject=event.subject,
@@ -103,7 +103,9 @@ class Transactions:
     ) -> AsyncIterator[Transaction]:
         """Begin under the service's role, seeing `store` alone; commit at the end with the outbox, or roll back."""
         async with self.engine.connect() as session:
-            await session.execute(_ENTER, {"role": self.role, "store": store, "read_only": "on" if read_only else "off"})
+            await session.execute(
+                _ENTER, {"role": self.role, "store": store, "read_only": "on" if read_only else "off"}
+            )
             tx = Transaction(session, self.clock(), self.service, store, cause, import_id)
             yield tx
             await write_outbox(session, self.outbox, tx.pending)
