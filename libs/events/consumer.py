@@ -140,7 +140,7 @@ class Consumer:
         decode: Decode = from_record,
         max_records: int = MAX_RECORDS,
     ) -> None:
-        """`self_deduplicating`: topics whose handlers find repeats in their own rows; no `seen` rows are kept of them."""
+        """`self_deduplicating`: topics whose handlers find repeats in their own rows; no `seen` rows are kept."""
         self.group = group
         self.bus = bus
         self.transactions = transactions

@@ -7,7 +7,7 @@ _passages: dict[str, int] = {}
 
 
 def crash_point(name: str) -> None:
-    """Kill this process with SIGKILL at its n-th passage here when `OPSWIRE_CRASH_POINT` is `name:n`; else do nothing."""
+    """Kill this process (SIGKILL) at its n-th passage here when `OPSWIRE_CRASH_POINT` is `name:n`; else do nothing."""
     wanted = os.environ.get("OPSWIRE_CRASH_POINT")
     if wanted is None:
         return

@@ -25,7 +25,7 @@ class Stop(Exception):
 
 
 _TRANSIENT_SQLSTATES = ("08", "40", "53", "55", "57", "58")
-"""Classes of connection, rollback (deadlock, serialization), resources, lock not available, intervention, system error."""
+"""Classes of connection, rollback (deadlock, serialization), resources, lock, intervention and system error."""
 
 
 def decide(error: BaseException) -> Verdict:

@@ -1,4 +1,4 @@
-"""Limits on dead letters: a store's flood of bad events parks that store and type; floods of several stop the partition.
+"""Limits on dead letters: a store that floods parks that store and type; floods of several stores stop the partition.
 
 More than 100 failures in a row, or more than 1 % of at least 1,000 events since the first failure, and whatever else of
 that store and type arrives goes to the dead letters unread until somebody releases it (P5, D52).
