@@ -258,7 +258,7 @@ def _base(measure: Measure) -> Kpi:
 
 
 def _ratio(
-    id: str,
+    key: str,
     zh: str,
     en: str,
     numerator: str,
@@ -273,11 +273,11 @@ def _ratio(
 ) -> Kpi:
     known = (Sum.parse(coverage[0]), Sum.parse(coverage[1])) if coverage else None
     top, bottom = Sum.parse(numerator), Sum.parse(denominator)
-    return Kpi(id, zh, en, unit, top, bottom, 1, total_over, matures, known, (), note, rule)
+    return Kpi(key, zh, en, unit, top, bottom, 1, total_over, matures, known, (), note, rule)
 
 
-def _sum(id: str, zh: str, en: str, formula: str, *, matures: timedelta = timedelta(0), rule: str = "") -> Kpi:
-    return Kpi(id, zh, en, Unit.CENTS, Sum.parse(formula), matures=matures, rule=rule)
+def _sum(key: str, zh: str, en: str, formula: str, *, matures: timedelta = timedelta(0), rule: str = "") -> Kpi:
+    return Kpi(key, zh, en, Unit.CENTS, Sum.parse(formula), matures=matures, rule=rule)
 
 
 DAY = timedelta(days=1)
@@ -487,8 +487,8 @@ FIGURES: tuple[Kpi, ...] = (
 )
 
 
-def _family(id: str) -> str:
-    return id.split(".")[0]
+def _family(key: str) -> str:
+    return key.split(".")[0]
 
 
 def _with_variants(figures: Iterable[Kpi]) -> tuple[Kpi, ...]:
@@ -505,8 +505,8 @@ KPIS: tuple[Kpi, ...] = _with_variants((*(_base(measure) for measure in MEASURES
 _BY_ID: Mapping[tuple[str, int], Kpi] = MappingProxyType({(kpi.id, kpi.version): kpi for kpi in KPIS})
 
 
-def find_kpi(id: str, version: int | None = None) -> Kpi | None:
+def find_kpi(key: str, version: int | None = None) -> Kpi | None:
     """The definition with this id: its newest version, or exactly the one asked for; None when there is none."""
     if version is not None:
-        return _BY_ID.get((id, version))
-    return max((kpi for kpi in KPIS if kpi.id == id), key=lambda kpi: kpi.version, default=None)
+        return _BY_ID.get((key, version))
+    return max((kpi for kpi in KPIS if kpi.id == key), key=lambda kpi: kpi.version, default=None)

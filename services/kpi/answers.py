@@ -1,0 +1,228 @@
+"""Answers to questions about figures, assembled from stored integers: pure, exact, nothing is read or timed here.
+
+Every bucket that was asked for is listed, zeros and nulls included (D32); ratios are rounded half up from the exact
+fraction (D34); sums never mix currencies; distinct counts are taken as stored and never added up.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from libs.service.errors import TooManyPoints, Validation, fault
+from services.kpi.calendar import Bucket
+from services.kpi.kpis import CHANNELS, Kpi, Sum
+
+MOST_POINTS = 50_000
+"""More points than this are not answered in one call (D32)."""
+SETTLED = timedelta(minutes=5)
+"""How far a watermark must have passed a bucket's end before the bucket counts as complete (D27)."""
+
+Dimensions = tuple[str, ...]
+"""Values in the order of the question's `by`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One stored figure: this measure, in this bucket, for these dimension values, in this currency ('' for counts)."""
+
+    start: datetime
+    dimensions: Dimensions
+    measure: str
+    currency: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What was asked: one figure, over these buckets, split by these dimensions, in one currency."""
+
+    kpi: Kpi
+    buckets: Sequence[Bucket]
+    by: tuple[str, ...] = ()
+    currency: str = "CNY"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the platform knows at the moment of the answer.
+
+    `values` are split by the question's dimensions; `wholes` are the same measures split without the figure's
+    `total_over`. `until` is the time up to which everything the figure reads is in; `unfinished` are the starts of
+    buckets that an open import still fills.
+    """
+
+    values: Iterable[Value]
+    wholes: Iterable[Value] = ()
+    until: datetime | None = None
+    unfinished: Collection[datetime] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One bucket and one combination of dimension values."""
+
+    bucket: Bucket
+    dimensions: Dimensions
+    numerator: int
+    denominator: int | None
+    value: int | float | None
+    complete: bool
+    mature: bool
+    covered: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """All points, bucket by bucket, and the currencies that were left out."""
+
+    points: list[Point]
+    other_currencies: list[str]
+
+
+def half_up(numerator: int, denominator: int, decimals: int = 6) -> float | None:
+    """The fraction rounded half away from zero from its exact value; None where the denominator is empty."""
+    if denominator == 0:
+        return None
+    negative = (numerator < 0) != (denominator < 0)
+    scaled = (2 * abs(numerator) * 10**decimals + abs(denominator)) // (2 * abs(denominator))
+    return (-scaled if negative else scaled) / 10**decimals
+
+
+def percent(numerator: int, denominator: int, decimals: int = 2) -> str:
+    """A rate as shown to people, such as `2.47%`; `-` where the denominator is empty."""
+    rounded = half_up(100 * numerator, denominator, decimals)
+    return "-" if rounded is None else f"{rounded:.{decimals}f}%"
+
+
+def complete(bucket: Bucket, until: datetime | None, unfinished: Collection[datetime] = frozenset()) -> bool:
+    """Whether everything of the bucket is in: the watermark is 5 min past its end and no import still fills it."""
+    return until is not None and until >= bucket.end + SETTLED and bucket.start not in unfinished
+
+
+def check_points(buckets: int, combinations: int) -> None:
+    """Refuses an answer of more than 50,000 points."""
+    points = buckets * max(1, combinations)
+    if points > MOST_POINTS:
+        raise TooManyPoints(f"{points} points, at most {MOST_POINTS}: take a shorter range or a coarser grain")
+
+
+def check_dimensions(kpi: Kpi, by: Sequence[str], hourly: bool) -> tuple[str, ...]:
+    """The dimensions to split by, the figure's own added; raises Validation naming what is kept."""
+    asked = tuple(dict.fromkeys((*by, *(name for name in kpi.total_over if name not in by))))
+    kept = kpi.kept(hourly)
+    if tuple(sorted(asked)) not in kept:
+        listed = ", ".join(sorted("+".join(names) for names in kept if names)) or "none"
+        detail = f"{kpi.id} is not kept by {'+'.join(asked)}{' and hour' if hourly else ''}; kept: {listed}"
+        raise Validation(detail, errors=[fault("by", "not_kept", detail)])
+    return asked
+
+
+def series(question: Question, known: Known) -> Series:
+    """Every bucket asked for, with every combination of dimension values seen in the range (D32)."""
+    cells, others = _cells(known.values, question)
+    wholes, _ = _cells(known.wholes, question)
+    combinations = _combinations(cells, question)
+    check_points(len(question.buckets), len(combinations))
+    points = [
+        _point(question, bucket, dimensions, cells, wholes, known)
+        for bucket in question.buckets
+        for dimensions in combinations
+    ]
+    return Series(points, others)
+
+
+Cells = Mapping[tuple[datetime, Dimensions], Mapping[str, int]]
+
+
+def _cells(values: Iterable[Value], question: Question) -> tuple[Cells, list[str]]:
+    """Values by bucket and dimensions, in the question's currency; and the other currencies that were met."""
+    cells: dict[tuple[datetime, Dimensions], dict[str, int]] = {}
+    others: set[str] = set()
+    for value in values:
+        if _foreign(value, question):
+            others.add(value.currency)
+            continue
+        cell = cells.setdefault((value.start, value.dimensions), {})
+        cell[value.measure] = cell.get(value.measure, 0) + value.value
+    return cells, sorted(others)
+
+
+def _foreign(value: Value, question: Question) -> bool:
+    return question.kpi.money and value.currency not in ("", question.currency)
+
+
+def _combinations(cells: Cells, question: Question) -> list[Dimensions]:
+    """Dimension values seen in the range, channels in their own order; the total alone when nothing is split."""
+    if not question.by:
+        return [()]
+    starts = {bucket.start for bucket in question.buckets}
+    seen = {dimensions for (start, dimensions), cell in cells.items() if start in starts and any(cell.values())}
+    return sorted(seen, key=lambda dimensions: tuple(map(_rank, question.by, dimensions)))
+
+
+def _rank(name: str, value: str) -> tuple[int, str]:
+    known = name == "channel" and value in CHANNELS
+    return (CHANNELS.index(value) if known else len(CHANNELS), value)
+
+
+def _point(
+    question: Question, bucket: Bucket, dimensions: Dimensions, cells: Cells, wholes: Cells, known: Known
+) -> Point:
+    kpi, values = question.kpi, cells.get((bucket.start, dimensions), {})
+    below = values
+    if kpi.total_over:
+        rest = tuple(v for name, v in zip(question.by, dimensions, strict=True) if name not in kpi.total_over)
+        below = wholes.get((bucket.start, rest), {})
+    numerator = kpi.numerator.of(values)
+    denominator = None if kpi.denominator is None else kpi.denominator.of(below)
+    done = complete(bucket, known.until, known.unfinished)
+    return Point(
+        bucket=bucket,
+        dimensions=dimensions,
+        numerator=numerator,
+        denominator=denominator,
+        value=numerator if denominator is None else half_up(numerator, denominator),
+        complete=done,
+        mature=done and known.until is not None and known.until >= bucket.end + kpi.matures,
+        covered=_covered(kpi.coverage, values),
+    )
+
+
+def _covered(coverage: tuple[Sum, Sum] | None, values: Mapping[str, int]) -> float | None:
+    return half_up(coverage[0].of(values), coverage[1].of(values)) if coverage else None
+
+
+def point_json(point: Point, by: Sequence[str], covered: bool) -> dict[str, object]:
+    """A point as answered; instants in the store's offset."""
+    shown: dict[str, object] = {
+        "bucket": point.bucket.key,
+        "start": point.bucket.start.isoformat(),
+        "end": point.bucket.end.isoformat(),
+        "dimensions": dict(zip(by, point.dimensions, strict=True)),
+        "numerator": point.numerator,
+        "denominator": point.denominator,
+        "value": point.value,
+        "complete": point.complete,
+        "mature": point.mature,
+    }
+    return {**shown, "covered": point.covered} if covered else shown
+
+
+def kpi_json(kpi: Kpi) -> dict[str, object]:
+    """An entry of the catalogue as answered by `GET /v1/kpis`."""
+    return {
+        "id": kpi.id,
+        "version": kpi.version,
+        "name": {"zh": kpi.zh, "en": kpi.en},
+        "formula": kpi.formula,
+        "unit": kpi.unit.value,
+        "dimensions": [list(names) for names in sorted(kpi.kept(), key=lambda names: (len(names), names)) if names],
+        "dimensions_hourly": [
+            list(names) for names in sorted(kpi.kept(hourly=True), key=lambda names: (len(names), names)) if names
+        ],
+        "variants": list(kpi.variants),
+        "topics": list(kpi.topics()),
+        "matures_after_seconds": int(kpi.matures.total_seconds()),
+        "note": kpi.note,
+        "rule": kpi.rule,
+    }
