@@ -14,8 +14,7 @@ Topic names are bare here; a prefix is the bus's own business.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from libs.events.contracts.base import Topic
 
@@ -29,9 +28,11 @@ PositionsOf = Callable[[Sequence[TopicPartition]], Awaitable[Positions]]
 Headers = tuple[tuple[str, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is published. `key` decides the partition and must not be empty."""
+class Message(NamedTuple):
+    """What is published. `key` decides the partition and must not be empty.
+
+    A named tuple like `Record`: they are made by the hundred thousand a second, in a third of the time of a dataclass.
+    """
 
     topic: str
     key: bytes
@@ -39,8 +40,7 @@ class Message:
     headers: Headers
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What is fetched: a message with its place in the log."""
 
     topic: str
@@ -73,6 +73,20 @@ class ForeignTopics(BusRefused):
 
 class PositionLost(BusRefused):
     """The log begins beyond the position asked for, or ends before it: acknowledged records are gone. Stop and alarm."""
+
+
+MAX_MESSAGE_BYTES = 1_000_000
+"""Key, value and headers together; a little under what a Kafka broker takes by default."""
+
+
+def refuse_unfit(messages: Sequence[Message]) -> None:
+    """Raise BusRefused for a message that no bus would take, before anything of its batch is on its way."""
+    for topic, key, value, headers in messages:
+        if not key:
+            raise BusRefused(f"a message for {topic} has no key")
+        size = len(key) + len(value) + sum(len(name) + len(content) for name, content in headers)
+        if size > MAX_MESSAGE_BYTES:
+            raise BusRefused(f"a message of {size} bytes for {topic} is larger than {MAX_MESSAGE_BYTES}")
 
 
 class Subscription(Protocol):
