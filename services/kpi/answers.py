@@ -23,9 +23,9 @@ Dimensions = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One stored figure: this measure, in this bucket, for these dimension values, in this currency ('' for counts)."""
+    """One stored figure: the bucket that starts at this second, dimension values, measure, currency ('' for counts)."""
 
-    start: datetime
+    start: int
     dimensions: Dimensions
     measure: str
     currency: str
@@ -54,7 +54,7 @@ class Known:
     values: Iterable[Value]
     wholes: Iterable[Value] = ()
     until: datetime | None = None
-    unfinished: Collection[datetime] = field(default_factory=frozenset)
+    unfinished: Collection[int] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ def percent(numerator: int, denominator: int, decimals: int = 2) -> str:
     return "-" if rounded is None else f"{rounded:.{decimals}f}%"
 
 
-def complete(bucket: Bucket, until: datetime | None, unfinished: Collection[datetime] = frozenset()) -> bool:
+def complete(bucket: Bucket, until: datetime | None, unfinished: Collection[int] = frozenset()) -> bool:
     """Whether everything of the bucket is in: the watermark is 5 min past its end and no import still fills it."""
-    return until is not None and until >= bucket.end + SETTLED and bucket.start not in unfinished
+    return until is not None and until >= bucket.end + SETTLED and bucket.second not in unfinished
 
 
 def check_points(buckets: int, combinations: int) -> None:
@@ -131,12 +131,12 @@ def series(question: Question, known: Known) -> Series:
     return Series(points, others)
 
 
-Cells = Mapping[tuple[datetime, Dimensions], Mapping[str, int]]
+Cells = Mapping[tuple[int, Dimensions], Mapping[str, int]]
 
 
 def _cells(values: Iterable[Value], question: Question) -> tuple[Cells, list[str]]:
     """Values by bucket and dimensions, in the question's currency; and the other currencies that were met."""
-    cells: dict[tuple[datetime, Dimensions], dict[str, int]] = {}
+    cells: dict[tuple[int, Dimensions], dict[str, int]] = {}
     others: set[str] = set()
     for value in values:
         if _foreign(value, question):
@@ -155,7 +155,7 @@ def _combinations(cells: Cells, question: Question) -> list[Dimensions]:
     """Dimension values seen in the range, channels in their own order; the total alone when nothing is split."""
     if not question.by:
         return [()]
-    starts = {bucket.start for bucket in question.buckets}
+    starts = {bucket.second for bucket in question.buckets}
     seen = {dimensions for (start, dimensions), cell in cells.items() if start in starts and any(cell.values())}
     return sorted(seen, key=lambda dimensions: tuple(map(_rank, question.by, dimensions)))
 
@@ -168,11 +168,11 @@ def _rank(name: str, value: str) -> tuple[int, str]:
 def _point(
     question: Question, bucket: Bucket, dimensions: Dimensions, cells: Cells, wholes: Cells, known: Known
 ) -> Point:
-    kpi, values = question.kpi, cells.get((bucket.start, dimensions), {})
+    kpi, values = question.kpi, cells.get((bucket.second, dimensions), {})
     below = values
     if kpi.total_over:
         rest = tuple(v for name, v in zip(question.by, dimensions, strict=True) if name not in kpi.total_over)
-        below = wholes.get((bucket.start, rest), {})
+        below = wholes.get((bucket.second, rest), {})
     numerator = kpi.numerator.of(values)
     denominator = None if kpi.denominator is None else kpi.denominator.of(below)
     done = complete(bucket, known.until, known.unfinished)
