@@ -84,8 +84,9 @@ def half_up(numerator: int, denominator: int, decimals: int = 6) -> float | None
     if denominator == 0:
         return None
     negative = (numerator < 0) != (denominator < 0)
-    scaled = (2 * abs(numerator) * 10**decimals + abs(denominator)) // (2 * abs(denominator))
-    return (-scaled if negative else scaled) / 10**decimals
+    scale: int = 10**decimals
+    scaled = (2 * abs(numerator) * scale + abs(denominator)) // (2 * abs(denominator))
+    return (-scaled if negative else scaled) / scale
 
 
 def percent(numerator: int, denominator: int, decimals: int = 2) -> str:

@@ -4,18 +4,63 @@ import pytest
 
 from services.kpi.kpis import CHANNELS, FIGURES, KPIS, MEASURE, MEASURES, Sum, Unit, find_kpi
 
-BASE_MEASURES = (
-    "pv uv sessions bounces cart_adds cart_visitors favorites favorite_visitors fav_or_cart_visitors checkout_visitors "
-    "orders_placed orders_paid buyers_paid units_paid gmv paid_amount items_amount cost_amount payments_tried "
-    "payments_succeeded orders_cancelled refund_amount refunds returns_requested orders_returned disputes "
-    "orders_shipped orders_shipped_on_time orders_due_to_ship orders_delivered delivery_seconds freight_amount "
-    "first_orders"
-).split()
-FIGURES_OF_THIS_STEP = (
-    "uv pv pv_per_uv channel_share conversion.order_uv conversion.buyer_uv conversion.session cart_rate "
-    "payment_success payment_success.attempts bounce_rate aov aov.buyer aov.returning net_sales net_sales.refund_day "
-    "gross_margin new_customer_share returning_share refund_rate"
-).split()
+BASE_MEASURES = [
+    "pv",
+    "uv",
+    "sessions",
+    "bounces",
+    "cart_adds",
+    "cart_visitors",
+    "favorites",
+    "favorite_visitors",
+    "fav_or_cart_visitors",
+    "checkout_visitors",
+    "orders_placed",
+    "orders_paid",
+    "buyers_paid",
+    "units_paid",
+    "gmv",
+    "paid_amount",
+    "items_amount",
+    "cost_amount",
+    "payments_tried",
+    "payments_succeeded",
+    "orders_cancelled",
+    "refund_amount",
+    "refunds",
+    "returns_requested",
+    "orders_returned",
+    "disputes",
+    "orders_shipped",
+    "orders_shipped_on_time",
+    "orders_due_to_ship",
+    "orders_delivered",
+    "delivery_seconds",
+    "freight_amount",
+    "first_orders",
+]
+FIGURES_OF_THIS_STEP = [
+    "uv",
+    "pv",
+    "pv_per_uv",
+    "channel_share",
+    "conversion.order_uv",
+    "conversion.buyer_uv",
+    "conversion.session",
+    "cart_rate",
+    "payment_success",
+    "payment_success.attempts",
+    "bounce_rate",
+    "aov",
+    "aov.buyer",
+    "aov.returning",
+    "net_sales",
+    "net_sales.refund_day",
+    "gross_margin",
+    "new_customer_share",
+    "returning_share",
+    "refund_rate",
+]
 
 
 @pytest.mark.parametrize("name", [*BASE_MEASURES, *FIGURES_OF_THIS_STEP])
@@ -29,10 +74,9 @@ def test_every_id_and_version_is_there_once() -> None:
 
 
 def test_every_entry_speaks_both_languages() -> None:
-    for entry in (*MEASURES, *KPIS):
-        assert entry.zh, entry
-        assert entry.en, entry
-        assert not entry.zh.isascii() or entry.zh == entry.en
+    for kpi in KPIS:
+        assert kpi.en, kpi.id
+        assert not kpi.zh.isascii(), kpi.id
 
 
 def test_every_figure_keeps_at_least_the_stores_total_at_every_grain() -> None:
