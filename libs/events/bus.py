@@ -56,7 +56,7 @@ class BusError(Exception):
 
 
 class BusUnavailable(BusError):
-    """The bus cannot be reached or did not confirm in time. The same call may be repeated; it may have had its effect."""
+    """The bus cannot be reached or did not confirm in time. The call may be repeated; it may have had its effect."""
 
 
 class BusRefused(BusError):
@@ -72,7 +72,7 @@ class ForeignTopics(BusRefused):
 
 
 class PositionLost(BusRefused):
-    """The log begins beyond the position asked for, or ends before it: acknowledged records are gone. Stop and alarm."""
+    """The log begins beyond the position asked for, or ends before it: records are gone. Stop and alarm."""
 
 
 MAX_MESSAGE_BYTES = 1_000_000
