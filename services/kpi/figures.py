@@ -1,0 +1,224 @@
+"""Differences in, figures out: the vectors of a cell, the cells of a profile, and their roll-up over the grains. Pure.
+
+A *cell* is one bucket seen through some dimensions (`by` names them, sorted; its values stand in the same order). It
+holds a sparse vector: number of a measure -> integer. Numbers are written to the database and never change; a measure
+that is money carries its currency in the number, so that sums cannot mix currencies.
+
+A *profile* is what an entity knows about where its measures belong: a visit has channel, source, campaign and device,
+an order line a SKU. It is expanded into cells only after a batch has been added up, so that a thousand visitors with
+one profile cost one expansion.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from services.kpi.kpis import MEASURE, Unit
+
+Vector = dict[int, int]
+"""Number of a measure (and currency) -> value; zeros are left out."""
+
+EVERY_GRAIN: Final = "*"
+"""The grain of a contribution that counts in the hour that starts at its second and in every longer bucket over it."""
+
+SEPARATOR: Final = "\x1f"
+"""Between the values of a cell's dimensions; no label may contain it."""
+
+_REGISTERED: Final = """
+pv uv cart_adds cart_visitors favorites favorite_visitors fav_or_cart_visitors checkout_visitors
+product_visitors sessions bounces sessions_converted excluded_bots excluded_staff
+orders_placed orders_placed_here orders_placed_paid orders_cancelled gmv
+orders_paid buyers_paid buyers_paid_here units_paid paid_amount items_amount cost_amount
+covered_items_amount first_orders first_orders_amount returning_orders returning_orders_365d
+returning_orders_30d returning_amount refund_amount_order_day refund_items_amount_order_day
+orders_returned_order_day payments_tried payments_succeeded refund_amount refund_items_amount refunds
+disputes returns_requested orders_returned orders_shipped orders_shipped_on_time orders_due_to_ship
+orders_delivered delivery_seconds freight_amount
+"""
+NUMBERS: Final[Mapping[str, int]] = {name: number for number, name in enumerate(_REGISTERED.split())}
+"""Append only: these numbers are in the database."""
+
+_NAMES: Final = {number: name for name, number in NUMBERS.items()}
+_CURRENCY_STEP: Final = 1 << 10
+_LETTERS: Final = 26
+
+
+def number_of(measure: str, currency: str = "") -> int:
+    """The number of a measure; one that is money must name its currency, others must not."""
+    number = NUMBERS[measure]
+    return number + _CURRENCY_STEP * _currency_number(currency) if currency else number
+
+
+def measure_of(number: int) -> tuple[str, str]:
+    """(measure, currency or '')."""
+    currency, measure = divmod(number, _CURRENCY_STEP)
+    return _NAMES[measure], _currency_name(currency)
+
+
+def is_money(measure: str) -> bool:
+    return MEASURE[measure].unit is Unit.CENTS
+
+
+def _currency_number(currency: str) -> int:
+    number = 0
+    for letter in currency:
+        number = number * _LETTERS + ord(letter) - ord("A")
+    return number + 1
+
+
+def _currency_name(number: int) -> str:
+    if number == 0:
+        return ""
+    letters = []
+    number -= 1
+    for _ in range(3):
+        number, letter = divmod(number, _LETTERS)
+        letters.append(chr(ord("A") + letter))
+    return "".join(reversed(letters))
+
+
+class Cell(NamedTuple):
+    """One bucket of one store through some dimensions. `bucket` is the second at which it starts."""
+
+    store: str
+    grain: str
+    by: str
+    bucket: int
+    value: str
+
+
+class Place(NamedTuple):
+    """Where an entity's contribution belongs before it is expanded."""
+
+    store: str
+    grain: str
+    bucket: int
+    profile: tuple[str | None, ...]
+
+
+Contribution = dict[Place, Vector]
+
+EXPANSIONS: Final[Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]]] = {
+    # profile ("total",)
+    "total": (("", ()),),
+    # profile ("visit", channel, source, campaign, device)
+    "visit": (
+        ("", ()),
+        ("channel", (1,)),
+        ("source", (2,)),
+        ("campaign", (3,)),
+        ("device", (4,)),
+        ("channel,source", (1, 2)),
+        ("campaign,channel", (3, 1)),
+        ("channel,device", (1, 4)),
+    ),
+    # profile ("order", channel, source, campaign, origin, customer_kind, customer_tier)
+    "order": (
+        ("", ()),
+        ("channel", (1,)),
+        ("source", (2,)),
+        ("campaign", (3,)),
+        ("origin", (4,)),
+        ("customer_kind", (5,)),
+        ("customer_tier", (6,)),
+        ("channel,source", (1, 2)),
+        ("campaign,channel", (3, 1)),
+        ("channel,origin", (1, 4)),
+        ("channel,customer_kind", (1, 5)),
+    ),
+    # profile ("sku", channel, sku)
+    "sku": (("sku", (2,)), ("channel,sku", (1, 2))),
+    # profile ("category", category)
+    "category": (("category", (1,)),),
+}
+"""Kind of a profile (its first element) -> the cells that it counts in, and which of its elements are their values."""
+
+
+def expand(profile: tuple[str | None, ...]) -> Iterator[tuple[str, str]]:
+    """(by, value) of every cell that a profile counts in; one without a value for a dimension is not in its cells."""
+    for by, indices in EXPANSIONS[profile[0] or "total"]:
+        values = [profile[index] for index in indices]
+        if None not in values:
+            yield by, SEPARATOR.join(map(str, values))
+
+
+def add(into: Contribution, place: Place, vector: Mapping[int, int], sign: int = 1) -> None:
+    """Add a vector to one place."""
+    cell = into.get(place)
+    if cell is None:
+        cell = into[place] = {}
+    for number, value in vector.items():
+        cell[number] = cell.get(number, 0) + sign * value
+
+
+def add_all(into: Contribution, contribution: Mapping[Place, Vector], sign: int = 1) -> None:
+    """Add a whole contribution, or take it away with `sign` -1."""
+    for place, vector in contribution.items():
+        add(into, place, vector, sign)
+
+
+def difference(new: Mapping[Place, Vector], old: Mapping[Place, Vector]) -> Contribution:
+    """new - old, without zeros."""
+    changed: Contribution = {}
+    add_all(changed, new)
+    add_all(changed, old, -1)
+    return {place: kept for place, vector in changed.items() if (kept := _without_zeros(vector))}
+
+
+def _without_zeros(vector: Vector) -> Vector:
+    return {number: value for number, value in vector.items() if value}
+
+
+Cells = dict[Cell, Vector]
+
+
+def cells_of(places: Mapping[Place, Vector], buckets: "BucketsOf") -> Cells:
+    """Expand contributions into cells, those of every grain rolled up; zeros are left out."""
+    cells: Cells = {}
+    expanded: dict[tuple[str | None, ...], list[tuple[str, str]]] = {}
+    for place, vector in places.items():
+        views = expanded.get(place.profile)
+        if views is None:
+            views = expanded[place.profile] = list(expand(place.profile))
+        for grain, bucket in buckets.over(place):
+            for by, value in views:
+                key = Cell(place.store, grain, by, bucket, value)
+                cell = cells.get(key)
+                if cell is None:
+                    cells[key] = dict(vector)
+                else:
+                    for number, change in vector.items():
+                        cell[number] = cell.get(number, 0) + change
+    return {cell: kept for cell, vector in cells.items() if (kept := _without_zeros(vector))}
+
+
+class BucketsOf:
+    """(grain, start) of the buckets that a contribution counts in; remembers the roll-up of hours."""
+
+    def __init__(self, calendars: Mapping[str, "SpansOf"]) -> None:
+        self._calendars = calendars
+        self._rolled: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
+
+    def over(self, place: Place) -> tuple[tuple[str, int], ...]:
+        if place.grain != EVERY_GRAIN:
+            return ((place.grain, place.bucket),)
+        key = (place.store, place.bucket)
+        rolled = self._rolled.get(key)
+        if rolled is None:
+            second, us = self._calendars[place.store].second, place.bucket * 1_000_000
+            longer = tuple((grain, second(grain, us)) for grain in ("day", "week", "month"))
+            rolled = self._rolled[key] = (("hour", place.bucket), *longer)
+        return rolled
+
+
+class SpansOf:
+    """What is needed of a calendar (`services.kpi.calendar.Calendar`)."""
+
+    def second(self, grain: str, us: int) -> int:
+        raise NotImplementedError
+
+
+def named_values(vector: Mapping[int, int], wanted: Iterable[str] | None = None) -> dict[tuple[str, str], int]:
+    """(measure, currency) -> value of a vector, of the wanted measures only."""
+    names = None if wanted is None else set(wanted)
+    named = {measure_of(number): value for number, value in vector.items()}
+    return {key: value for key, value in named.items() if names is None or key[0] in names}

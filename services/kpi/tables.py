@@ -1,0 +1,248 @@
+"""The tables of the kpi service: entity states, figures with their history, and what is known about buckets.
+
+States are msgpack of the classes in `entities/`; instants inside the engine are microseconds, buckets the second at
+which they start, days proleptic ordinals.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from libs.events.tables import event_tables, journal_table
+from libs.service.database import metadata as service_metadata
+
+metadata = service_metadata("kpi")
+EVENT_TABLES = event_tables(metadata)
+JOURNAL = journal_table(metadata)
+
+INSTANT = DateTime(timezone=True)
+
+# entities
+
+VISITOR_DAY = Table(
+    "visitor_day",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("visitor", Text, primary_key=True),
+    Column("day", Integer, primary_key=True, comment="proleptic ordinal of the store day"),
+    Column("state", LargeBinary, nullable=False),
+    Column("ids", LargeBinary, nullable=False, comment="8 bytes of each event's identity: dedup"),
+    Index(None, "store", "day"),
+)
+
+ORDERS = Table(
+    "orders",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("visitor", Text),
+    Column("placed_us", BigInteger),
+    Column("paid_us", BigInteger),
+    Column("skus", ARRAY(Text), nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Index("ix_orders_visitor", "store", "visitor", "placed_us", postgresql_where=text("visitor IS NOT NULL")),
+    Index("ix_orders_placed", "store", "placed_us"),
+    Index("ix_orders_paid", "store", "paid_us"),
+    Index("ix_orders_skus", "skus", postgresql_using="gin"),
+)
+
+CUSTOMER = Table(
+    "customer",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("customer", Text, primary_key=True),
+    Column("orders", Integer, nullable=False, comment="paid ones"),
+    Column("state", LargeBinary, nullable=False),
+    Index(None, "store", "orders"),
+)
+
+BUYER = Table(
+    "buyer",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("customer", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("state", LargeBinary, nullable=False, comment="cells in which he has paid orders, and how many"),
+)
+
+SKU = Table(
+    "sku",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("state", LargeBinary, nullable=False, comment="every known version of what it is and costs"),
+    Column("seen_from", Integer, comment="first store day on which traffic names it"),
+    Column("seen_to", Integer),
+)
+
+DOCUMENT = Table(
+    "document",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="target, campaign, experiment, policy:<kind> ..."),
+    Column("id", Text, primary_key=True),
+    Column("us", BigInteger, primary_key=True),
+    Column("recorded_us", BigInteger, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("body", JSONB, nullable=False),
+)
+
+# figures
+
+FIGURE = Table(
+    "figure",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("by", Text, primary_key=True, comment="names of its dimensions, sorted, with commas; '' is the total"),
+    Column("bucket", BigInteger, primary_key=True, comment="second since 1970 at which it starts"),
+    Column("value", Text, primary_key=True, comment="values of its dimensions, separated by U+001F"),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("measures", LargeBinary, nullable=False, comment="msgpack: {number of a measure: value}"),
+)
+
+FIGURE_DELTA = Table(
+    "figure_delta",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("by", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, comment="minutes since 1970 of the commits"),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("changes", LargeBinary, nullable=False, comment="msgpack frames, one a commit: {value: {number: change}}"),
+)
+
+# buckets
+
+BUCKET = Table(
+    "bucket",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("grain", Text, primary_key=True, comment="hour, day, week, month; w1 to w24 for alarm windows"),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("measured_at", INSTANT),
+    Index("ix_bucket_unmeasured", "store", "bucket", postgresql_where=text("measured_at IS NULL")),
+)
+
+CORRECTION = Table(
+    "correction",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("store", Text, nullable=False),
+    Column("grain", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("bucket", BigInteger, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("measure", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("from_value", BigInteger, nullable=False),
+    Column("to_value", BigInteger, nullable=False),
+    Column("corrected_at", INSTANT, nullable=False),
+    Column("causes", ARRAY(Text), nullable=False, comment="event ids, at most 20; import:ID; rebuild:ID"),
+    Column("cause_count", Integer, nullable=False),
+    Column("told", Boolean, nullable=False, server_default=text("false"), comment="published, or told to nobody"),
+    Index(None, "store", "bucket"),
+    Index("ix_correction_untold", "corrected_at", postgresql_where=text("NOT told")),
+)
+
+IMPORT = Table(
+    "import",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("import_id", Text, primary_key=True),
+    Column("opened_at", INSTANT, nullable=False),
+    Column("ended_at", INSTANT),
+    Column("measured_at", INSTANT, comment="when what it touched had been measured"),
+)
+
+IMPORT_BUCKET = Table(
+    "import_bucket",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("import_id", Text, primary_key=True),
+)
+
+IMPORT_CHANGE = Table(
+    "import_change",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("import_id", Text, primary_key=True),
+    Column("grain", Text, primary_key=True),
+    Column("by", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("change", BigInteger, nullable=False),
+)
+
+QUARANTINED = Table(
+    "quarantined",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("key", LargeBinary, primary_key=True, comment="identity of the event"),
+    Column("topic", Text, nullable=False),
+    Column("time", INSTANT, nullable=False),
+    Column("cents", BigInteger, nullable=False),
+    Column("quarantined_at", INSTANT, nullable=False),
+)
+
+STORE_START = Table(
+    "store_start",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column(
+        "us", BigInteger, nullable=False, comment="acceptance of its first event: from here on every bucket is measured"
+    ),
+)
+
+REBUILD = Table(
+    "rebuild",
+    metadata,
+    Column("rebuild_id", Text, primary_key=True),
+    Column("status", Text, nullable=False, comment="running, done, failed"),
+    Column("asked_at", INSTANT, nullable=False),
+    Column("finished_at", INSTANT),
+    Column("events", BigInteger, nullable=False, server_default=text("0")),
+    Column("total", BigInteger, nullable=False, server_default=text("0")),
+    Column("seconds", Float),
+    Column("live_digest", Text),
+    Column("rebuilt_digest", Text),
+    Column("repaired", JSONB),
+    Column("error", Text),
+)
+
+STORE_TABLES: tuple[str, ...] = (
+    "visitor_day",
+    "orders",
+    "customer",
+    "buyer",
+    "sku",
+    "document",
+    "figure",
+    "figure_delta",
+    "bucket",
+    "correction",
+    "import",
+    "import_bucket",
+    "import_change",
+    "quarantined",
+    "store_start",
+)
+"""Tables whose rows belong to a store; row-level security keeps them apart."""
