@@ -565,7 +565,7 @@ def first_error(error: ValidationError) -> tuple[str, str]:
     """The JSON pointer and the message of the first thing that was wrong; never the value."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     pointer = "".join(f"/{strict_json.escape(str(part))}" for part in first["loc"])
-    return pointer, first["msg"]
+    return pointer[: strict_json.MAX_POINTER], first["msg"]
 
 
 __all__ = [
