@@ -1,0 +1,136 @@
+"""A service's life: server and loops in one supervised group; what ends unexpectedly takes the process down (P11)."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from libs.events.bus import BusRefused
+from libs.events.failures import Stop
+from libs.service import logging
+from libs.service.migration import MissingMigration
+from libs.service.runtime import Loop, LoopEnded, Runtime
+from libs.service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+S = TypeVar("S", bound=Settings)
+Build = Callable[[S], tuple[Runtime, FastAPI]]
+
+EXIT_FAILED = 70
+"""Something that should run for ever ended; a supervisor starts the process again."""
+EXIT_CONFIGURATION = 78
+"""Starting again changes nothing: the deployment is wrong, and one line on standard error says how."""
+
+
+def main(settings_class: type[S], build: Build[S]) -> NoReturn:
+    """The whole of a service's `__main__`."""
+    given = _arguments(settings_class.SERVICE)
+    try:
+        settings = settings_class.load(given.config, **({"port": given.port} if given.port is not None else {}))
+    except ValidationError as error:
+        _refuse("; ".join(f"OPSWIRE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+    logging.configure(settings_class.SERVICE, settings.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_live(settings, build)))
+
+
+def _arguments(service: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
+    parser.add_argument("--config", type=Path, help="file of OPSWIRE_... lines")
+    parser.add_argument("--port", type=int, help="overrides OPSWIRE_PORT")
+    return parser.parse_args()
+
+
+async def _live(settings: S, build: Build[S]) -> int:
+    runtime, app = build(settings)
+    return await serve(runtime, app)
+
+
+def _refuse(line: str) -> NoReturn:
+    sys.stderr.write(line + "\n")
+    sys.exit(EXIT_CONFIGURATION)
+
+
+async def serve(runtime: Runtime, app: FastAPI) -> int:
+    """Start, serve until SIGTERM or SIGINT, drain, stop. The exit code is returned."""
+    try:
+        await runtime.start()
+    except (MissingMigration, BusRefused, Stop) as error:
+        await runtime.close()
+        _refuse(f"{runtime.name}: {error}")
+    server = Server(_config(runtime.settings, app))
+    code = 0
+    try:
+        async with asyncio.TaskGroup() as group:
+            _supervise(group, runtime, server)
+    except* Exception as failed:  # noqa: BLE001 - whatever it is, it is logged and ends the process
+        for error in failed.exceptions:
+            logging.get_logger(__name__).critical("the process ends", exc_info=error)
+        code = EXIT_FAILED
+    finally:
+        await runtime.close()
+    return code
+
+
+def _supervise(group: asyncio.TaskGroup, runtime: Runtime, server: "Server") -> None:
+    loops = [group.create_task(_forever(name, run), name=name) for name, run in runtime.loops.items()]
+
+    async def listen() -> None:
+        await server.serve()
+        if not server.asked_to_stop:
+            raise LoopEnded("the server ended")
+        for task in loops:
+            task.cancel()
+
+    group.create_task(listen(), name="server")
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
+
+
+async def _forever(name: str, run: Loop) -> None:
+    await run()
+    raise LoopEnded(f"the loop {name} ended")
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the group above decides when to stop."""
+
+    asked_to_stop = False
+
+    def stop(self) -> None:
+        """Take no new calls, let the running ones finish."""
+        self.asked_to_stop = True
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> "Iterator[None]":
+        """Signals are the group's."""
+        yield
+
+
+def _config(settings: Settings, app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        lifespan="off",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=2048,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+    )

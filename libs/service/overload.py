@@ -1,0 +1,83 @@
+"""Overload is refused at the door, not queued (P9): a bounded number of calls runs, a bounded number waits its turn.
+
+A burst is not an overload: up to `burst` calls may be inside at once (D61). Only when calls have been waiting longer
+than `queue_seconds` without a break for `GRACE_SECONDS` is the door narrowed to what `queue_seconds` suffice for.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from libs.service.errors import Overloaded
+
+GRACE_SECONDS = 3.0
+_RATE_SECONDS = 1.0
+
+
+class Gate:
+    """`await gate.enter()` ... `gate.leave()`."""
+
+    def __init__(
+        self, *, concurrency: int, burst: int, queue_seconds: float, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.concurrency = concurrency
+        self.burst = burst
+        self.queue_seconds = queue_seconds
+        self.running = 0
+        self._clock = clock
+        self._waiting: deque[tuple[asyncio.Future[None], float]] = deque()
+        self._slow_since: float | None = None
+        self._left: deque[float] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return len(self._waiting)
+
+    async def enter(self) -> None:
+        """Wait for a turn. Raises Overloaded at once when there will be none soon."""
+        if self.running < self.concurrency and not self._waiting:
+            self._slow_since = None
+            self.running += 1
+            return
+        if self.running + self.waiting >= self.burst or self._too_slow():
+            raise Overloaded("too many calls at once; try again", retry_after_seconds=1)
+        await self._wait()
+
+    async def _wait(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((turn, self._clock()))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Give the turn to the next that still waits."""
+        now = self._clock()
+        self.running -= 1
+        self._left.append(now)
+        while self._left[0] < now - _RATE_SECONDS:
+            self._left.popleft()
+        while self._waiting and self.running < self.concurrency:
+            turn, since = self._waiting.popleft()
+            if turn.done():
+                continue
+            self._observe(now, now - since)
+            self.running += 1
+            turn.set_result(None)
+
+    def _observe(self, now: float, waited: float) -> None:
+        if waited <= self.queue_seconds:
+            self._slow_since = None
+        elif self._slow_since is None:
+            self._slow_since = now
+
+    def _too_slow(self) -> bool:
+        """Whether waiting has been too long for too long, and would be for one more."""
+        if self._slow_since is None or self._clock() - self._slow_since < GRACE_SECONDS:
+            return False
+        return self.waiting > max(1, len(self._left)) / _RATE_SECONDS * self.queue_seconds
