@@ -64,7 +64,7 @@ def _row(today: Day, aims: Mapping[str, Decimal]) -> Content:
         "main_source": source,
         "main_source_share": share,
         "exact": {
-            "conversion": _fraction(CONVERSION, total),
+            "conversion": list(_fraction(CONVERSION, total)),
             "main_source_share": [today.channels[source].get("uv", 0), total.get("uv", 0)] if source else [0, 0],
         },
         "notes": _notes(total, aims),
@@ -117,9 +117,9 @@ def figure_value(figure: Figure, measures: Measures) -> int | float | None:
     return exact.cents(top, bottom) if figure.shown is Shown.AVERAGE else exact.ratio(top, bottom)
 
 
-def _fraction(figure: Figure, measures: Measures) -> list[int]:
+def _fraction(figure: Figure, measures: Measures) -> tuple[int, int]:
     top = sum(measures.get(name, 0) for name in figure.numerator) - sum(measures.get(name, 0) for name in figure.minus)
-    return [top, measures.get(figure.denominator, 0) if figure.denominator else 1]
+    return top, measures.get(figure.denominator, 0) if figure.denominator else 1
 
 
 def _change(value: float | None, previous: float | None) -> float | None:

@@ -75,7 +75,8 @@ def row_texts(row: Mapping[str, Any], language: Language) -> dict[str, str]:
 def _main_source(row: Mapping[str, Any], language: Language) -> str:
     if row["main_source"] is None:
         return "-"
-    return f"{CHANNEL[row['main_source']][language]} {exact.percent(*row['exact']['main_source_share'], 0)}"
+    uv, whole = row["exact"]["main_source_share"]
+    return f"{CHANNEL[row['main_source']][language]} {exact.percent(uv, whole, 0)}"
 
 
 def _count(value: int | None) -> str:
