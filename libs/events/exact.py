@@ -1,0 +1,124 @@
+"""The contract as a msgspec struct for the front door: it accepts exactly what the pydantic model accepts.
+
+Pydantic models are the one description of an event. Where events come in by the thousand, a struct made from the model,
+limits and patterns included, decodes five times as fast; `tests/events/test_exact.py` holds both to one corpus.
+`lean.py` is for consumers, which need not check again.
+"""
+
+import typing
+from collections.abc import Callable, Collection, Mapping
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union
+
+import annotated_types
+import msgspec
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+class NotDerivable(TypeError):
+    """The model uses something that has no exact counterpart in msgspec."""
+
+
+def exact(
+    model: type[BaseModel], *, before: Mapping[str, Any] | None = None, tag: str | None = None
+) -> type[msgspec.Struct]:
+    """A struct with the model's fields, unknown ones refused; what has its default is left out when written.
+
+    `before` are further fields in front of them, name -> type, UNSET where they are missing. `tag` makes it a member of
+    a union told apart by `type`. Validators after the model run on the struct too. Raises NotDerivable.
+    """
+    if any(info.alias for info in model.model_fields.values()):
+        raise NotDerivable(f"{model.__name__} has aliases")
+    extra = [(name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind in (before or {}).items()]
+    return msgspec.defstruct(
+        model.__name__,
+        [*extra, *(_field(name, info) for name, info in model.model_fields.items())],
+        namespace=_after(model),
+        kw_only=True,
+        omit_defaults=True,
+        forbid_unknown_fields=True,
+        tag_field="type" if tag else None,
+        tag=tag,
+        gc=False,
+    )
+
+
+def _field(name: str, info: FieldInfo) -> Any:
+    kind = _bounded(_type(info.annotation), info.metadata)
+    return (name, kind) if info.is_required() else (name, kind, info.get_default())
+
+
+def _type(kind: Any) -> Any:
+    """The msgspec type that accepts the same JSON."""
+    origin = typing.get_origin(kind)
+    if origin is Annotated:
+        inner, *metadata = typing.get_args(kind)
+        return _bounded(_type(inner), metadata)
+    if origin in (Union, UnionType):
+        return Union[tuple(_type(part) for part in typing.get_args(kind))]  # noqa: UP007  # built, not written
+    if origin is Literal or kind in (str, int, bool, NoneType):
+        return kind
+    if origin is tuple and typing.get_args(kind)[1:] == (Ellipsis,):
+        return tuple[_type(typing.get_args(kind)[0]), ...]
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return _nested(kind)
+    raise NotDerivable(repr(kind))
+
+
+@cache
+def _nested(model: type[BaseModel]) -> type[msgspec.Struct]:
+    return exact(model)
+
+
+_BOUNDS = {
+    annotated_types.Gt: "gt",
+    annotated_types.Ge: "ge",
+    annotated_types.Lt: "lt",
+    annotated_types.Le: "le",
+    annotated_types.MinLen: "min_length",
+    annotated_types.MaxLen: "max_length",
+}
+
+
+def _bounded(kind: Any, metadata: Collection[Any]) -> Any:
+    """The type with the bounds that pydantic keeps in `metadata`."""
+    bounds: dict[str, Any] = {}
+    for part in metadata:
+        bounds |= _bounds_of(part)
+    return Annotated[kind, msgspec.Meta(**bounds)] if bounds else kind
+
+
+def _bounds_of(part: Any) -> dict[str, Any]:
+    if isinstance(part, FieldInfo):
+        return {name: bound for inner in part.metadata for name, bound in _bounds_of(inner).items()}
+    for kind, name in _BOUNDS.items():
+        if isinstance(part, kind):
+            return {name: getattr(part, name)}
+    if (pattern := getattr(part, "pattern", None)) is not None:
+        return {"pattern": _whole(pattern)}
+    if hasattr(part, "strict"):
+        return {}
+    raise NotDerivable(repr(part))
+
+
+def _whole(pattern: str) -> str:
+    r"""Rust's `$` is the end of the text; Python's also stands before a last newline, `\Z` does not."""
+    return pattern[:-1] + r"\Z" if pattern.endswith("$") and not pattern.endswith(r"\$") else pattern
+
+
+def _after(model: type[BaseModel]) -> dict[str, Any] | None:
+    """`__post_init__` that runs the model's own after-validators; they only read attributes."""
+    decorated = model.__pydantic_decorators__.model_validators.values()
+    if not decorated:
+        return None
+    if any(validator.info.mode != "after" for validator in decorated):
+        raise NotDerivable(f"{model.__name__} is validated before its fields")
+    checks: list[Callable[[Any], Any]] = [validator.func for validator in decorated]
+
+    def check(self: msgspec.Struct) -> None:
+        for validate in checks:
+            validate(self)
+
+    return {"__post_init__": check}
