@@ -1,0 +1,1 @@
+"""What inventory decides, pure: levels, promises and the ledger, without SQL, HTTP or any clock."""
