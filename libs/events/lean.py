@@ -35,7 +35,7 @@ def _struct(model: type[BaseModel], fields: tuple[str, ...]) -> type[Any]:
     chosen = {name: model.model_fields[name] for name in fields}
     return msgspec.defstruct(
         f"Lean{model.__name__}",
-        sorted((_field(name, info) for name, info in chosen.items()), key=len),
+        [_field(name, info) for name, info in chosen.items()],
         rename={name: info.alias for name, info in chosen.items() if info.alias},
         frozen=True,
         kw_only=True,
@@ -61,9 +61,9 @@ def _type(annotation: Any) -> Any:
     if origin is Literal:
         return str
     if origin is tuple:
-        return tuple[_type(get_args(annotation)[0]), ...]
+        return tuple[_type(get_args(annotation)[0]), ...]  # type: ignore[misc]  # built, not written
     if origin in (dict, Mapping):
-        return dict[str, _type(get_args(annotation)[1])]
+        return dict[str, _type(get_args(annotation)[1])]  # type: ignore[misc]  # built, not written
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return _struct(annotation, tuple(annotation.model_fields))
     if annotation in (NoneType, int, float, str, bool) or _is_date(annotation):

@@ -120,6 +120,15 @@ def dead_topic(topic: Topic, service: str) -> Topic:
 
 # Values
 
+
+class FreeText:
+    """Marks text that people write, in which phone numbers and the like are masked before it travels (D8)."""
+
+
+class PersonReference:
+    """Marks a reference to a person, which is replaced when it looks like a phone number or a mail address (D7)."""
+
+
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -227,14 +236,15 @@ CustomerId = Annotated[
         description="the storefront's reference; never a phone number, a name or an address",
         examples=["c-9"],
     ),
+    PersonReference(),
 ]
 StoreId = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9._:-]{1,64})$", examples=["demo"])]
 Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="case-sensitive", examples=["A001"])]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217", examples=["CNY"])]
 
 Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$", description="a short text of one line")]
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=4_000, description="free text")]
-LongText = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=20_000, description="free text")]
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=4_000, description="free text"), FreeText()]
+LongText = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=20_000, description="free text"), FreeText()]
 Url = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f]{1,2000}$", examples=["https://img.example.com/a001.jpg"])]
 UrlPath = Annotated[
     str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,2000}$", description="without query", examples=["/p/A001"])

@@ -18,7 +18,6 @@ from libs.events.contracts.base import (
     Sku,
     SkuKind,
     StockLines,
-    Text,
     Units,
     Url,
     Value,
@@ -326,4 +325,4 @@ class SkuChanged(_SkuEvent):
 
     before: SkuFields
     after: SkuFields
-    by: Text | None = None
+    by: Label | None = None

@@ -181,7 +181,7 @@ class ShipmentMoved(Event):
     shipment_id: Id
     order_id: Id
     status: Literal["moving", "delivered", "exception"]
-    place: Label | None = None
+    place: Text | None = None
 
 
 class OrderUnfulfillable(Event):
