@@ -1,13 +1,38 @@
 """The command `opswire`: one file a command, put together here."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(name="opswire", no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+from cli import config, keys, stores
+from cli.migrate import migrate
+from cli.up import up
+
+app = typer.Typer(
+    name="opswire",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # they print local variables, keys among them
+)
+app.command()(up)
+app.command()(migrate)
+app.command("config")(config.show)
+app.add_typer(stores.app, name="stores")
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback()
-def opswire() -> None:
-    """Operations platform for online stores."""
+def opswire(
+    file: Annotated[
+        Path | None,
+        typer.Option("--config", help="File with OPSWIRE_... lines; the environment wins over it.", exists=True),
+    ] = None,
+) -> None:
+    """Operations platform for online stores: orders, stock, figures, alerts and reports on one event log."""
+    if file is not None:
+        config.load_file(file)
 
 
 def main() -> None:

@@ -73,6 +73,15 @@ class LocalPostgres:
         """The address with its password, for SQLAlchemy by default."""
         return f"{scheme}://{SUPERUSER}:{self._password()}@127.0.0.1:{self.port}/{database}"
 
+    def run_sql(self, *statements: str, database: str = "postgres") -> str:
+        """Run statements, each on its own, as the superuser; gives what they print. Raises PostgresFailed."""
+        return run_psql(self.url(database, scheme="postgresql"), *statements)
+
+    def ensure_database(self, name: str) -> None:
+        """Make the database unless it exists."""
+        if not self.run_sql(f"select 1 from pg_database where datname = '{name}'"):
+            self.run_sql(f'create database "{name}" template template0')
+
     def start(self, timeout: float = 30.0) -> None:
         """Make the data folder if it is new, end a forgotten server on it, start and wait until it answers."""
         self._prepare_folder()
@@ -213,6 +222,17 @@ def programs() -> Path:
     if spec is None or spec.origin is None:
         raise PostgresFailed(NO_SUCH_PROGRAMS)
     return Path(spec.origin).resolve().parent / "pginstall" / "bin"
+
+
+def run_psql(url: str, *statements: str) -> str:
+    """Run statements from outside any event loop, with the wheel's `psql`. Raises PostgresFailed."""
+    command = [str(programs() / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
+    for statement in statements:
+        command += ["-c", statement]
+    done = subprocess.run([*command, url], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise PostgresFailed(done.stderr.strip())
+    return done.stdout.strip()
 
 
 def _end(process: "subprocess.Popen[bytes]", timeout: float) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import URL, make_url
 
-from cli.local.postgres import programs
+from cli.local.postgres import run_psql
 from tests.support.guardian import ROOT, only_one, shared_server
 
 GIVEN = "OPSWIRE_TEST_DATABASE_URL"
@@ -30,14 +29,7 @@ def address(url: URL) -> str:
 
 def run_sql(url: URL, *statements: str) -> str:
     """Run statements, each on its own, from outside any event loop; gives what they print."""
-    command = [str(programs() / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1"]
-    for statement in statements:
-        command += ["-c", statement]
-    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
-    done = subprocess.run([*command, plain], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise AssertionError(f"{statements}: {done.stderr}")
-    return done.stdout.strip()
+    return run_psql(url.set(drivername="postgresql").render_as_string(hide_password=False), *statements)
 
 
 def new_database(template: str = "template0") -> Iterator[str]:
