@@ -7,7 +7,8 @@ limits and patterns included, decodes five times as fast; `tests/events/test_exa
 
 import typing
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union
 
@@ -15,6 +16,8 @@ import annotated_types
 import msgspec
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from libs.events.contracts.base import FreeText, PersonReference
 
 
 class NotDerivable(TypeError):
@@ -57,7 +60,7 @@ def _type(kind: Any) -> Any:
         inner, *metadata = typing.get_args(kind)
         return _bounded(_type(inner), metadata)
     if origin in (Union, UnionType):
-        return Union[tuple(_type(part) for part in typing.get_args(kind))]  # noqa: UP007  # built, not written
+        return reduce(or_, (_type(part) for part in typing.get_args(kind)))
     if origin is Literal or kind in (str, int, bool, NoneType):
         return kind
     if origin is tuple and typing.get_args(kind)[1:] == (Ellipsis,):
@@ -98,7 +101,7 @@ def _bounds_of(part: Any) -> dict[str, Any]:
             return {name: getattr(part, name)}
     if (pattern := getattr(part, "pattern", None)) is not None:
         return {"pattern": _whole(pattern)}
-    if hasattr(part, "strict"):
+    if hasattr(part, "strict") or isinstance(part, (FreeText, PersonReference)):
         return {}
     raise NotDerivable(repr(part))
 
