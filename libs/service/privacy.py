@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+")
-_PHONE = re.compile(r"(?<![\w.+-])(?:\+?86[ -]?)?1[3-9]\d(?:[ -]?\d{4}){2}(?![\w-])")
-_INTERNATIONAL = re.compile(r"(?<![\w+])\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,5}\d{2,4}(?!\w)")
+_PHONE = re.compile(r"(?<![A-Za-z0-9+])(?<!\d[.-])(?:\+?86[ -]?)?1[3-9]\d(?:[ -]?\d{4}){2}(?![A-Za-z0-9]|-\d)")
+"""Chinese writing has no blanks: a number may touch the characters around it."""
+_INTERNATIONAL = re.compile(r"(?<![A-Za-z0-9+])\+\d{1,3}[ -]?(?:\(?\d{1,4}\)?[ -]?){2,5}\d{2,4}(?![A-Za-z0-9])")
 _ID_CARD = re.compile(r"(?<!\d)\d{6}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![\dA-Za-z])")
 _KEY = re.compile(r"ow_[A-Za-z0-9]{1,32}_[0-9a-fA-F]{8,}")
 _URL_SECRET = re.compile(
