@@ -52,6 +52,11 @@ async def write_outbox(session: AsyncConnection, outbox: Table, messages: Sequen
     )
 
 
+def waiting_message(row: Any) -> Message:
+    """The message that an outbox row holds."""
+    return Message(row.topic, row.key, row.value, _decode_headers(row.headers))
+
+
 Until = Callable[[datetime], datetime]
 """From the start of the last read that left nothing unsent to the time up to which a topic is complete."""
 
@@ -125,7 +130,7 @@ class Relay:
                 (started - rows[0].written_at).total_seconds() if rows else 0.0
             )
             if rows:
-                await self._publish([Message(r.topic, r.key, r.value, _decode_headers(r.headers)) for r in rows])
+                await self._publish([waiting_message(row) for row in rows])
                 await connection.execute(_delete(self.outbox), {"ids": [r.id for r in rows]})
             if len(rows) < self.read_limit:
                 return started
