@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Self
@@ -50,22 +50,27 @@ class Installation:
         """Leave it for other commands, readable by the owner only: it holds the operator's key."""
         write_private(data / RUNTIME_FILE, json.dumps(asdict(self), indent=1))
 
-    @asynccontextmanager
-    async def engine(self) -> AsyncIterator[AsyncEngine]:
+    def engine(self) -> AbstractAsyncContextManager[AsyncEngine]:
         """The database as its owner. Raises CommandFailed when it cannot be reached."""
-        engine = create_engine(self.database_url, name="opswire", pool_size=3, max_overflow=0)
-        try:
-            yield engine
-        except (OSError, TimeoutError, SQLAlchemyError) as problem:
-            raise CommandFailed(f"the database does not answer as it should: {problem}", DATABASE_FIX) from problem
-        finally:
-            await engine.dispose()
+        return owner_engine(self.database_url)
 
 
 NOT_RUNNING_FIX = (
     "start it with `opswire up`, name its folder by --data, or set OPSWIRE_DATABASE_URL to work on a server elsewhere"
 )
 DATABASE_FIX = "check OPSWIRE_DATABASE_URL, or that `opswire up` runs; `opswire doctor` tells more"
+
+
+@asynccontextmanager
+async def owner_engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """The database as its owner, for one command. Raises CommandFailed when it cannot be reached."""
+    engine = create_engine(database_url, name="opswire", pool_size=2, max_overflow=0)
+    try:
+        yield engine
+    except (OSError, TimeoutError, SQLAlchemyError) as problem:
+        raise CommandFailed(f"the database does not answer as it should: {problem}", DATABASE_FIX) from problem
+    finally:
+        await engine.dispose()
 
 
 def find_installation(data: Path | None) -> Installation:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from cli import config, keys, stores
+from cli import config, dead, keys, stores
+from cli.doctor import doctor
 from cli.migrate import migrate
 from cli.up import up
 
@@ -17,10 +18,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they print local variables, keys among them
 )
 app.command()(up)
+app.command()(doctor)
 app.command()(migrate)
 app.command("config")(config.show)
 app.add_typer(stores.app, name="stores")
 app.add_typer(keys.app, name="keys")
+app.add_typer(dead.app, name="dead")
 
 
 @app.callback()

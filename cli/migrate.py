@@ -6,24 +6,24 @@ from typing import Annotated
 import typer
 
 from cli.command import command
-from cli.installation import DataOption, find_installation
+from cli.installation import DataOption, find_installation, owner_engine
 from cli.output import JsonOption, people, print_items
-from libs.service.database import create_engine
+from libs.events.bus_schema import create_bus_schema
 from libs.service.migration import SERVICES, migrate_all, migrations_of, pending
 
 
 async def migrate_everything(database_url: str) -> Mapping[str, list[str]]:
     """Run what is missing of the shared schema, the bus and every service; gives the revisions applied."""
-    return await migrate_all(database_url)
+    applied = await migrate_all(database_url)
+    async with owner_engine(database_url) as engine, engine.begin() as connection:
+        await connection.run_sync(create_bus_schema)
+    return applied
 
 
 async def planned(database_url: str) -> list[dict[str, str | None]]:
     """The schemas that are not at the version of this program: where they are, where they must come."""
-    engine = create_engine(database_url, name="opswire", pool_size=1, max_overflow=0)
-    try:
+    async with owner_engine(database_url) as engine:
         versions = {schema: await pending(engine, schema) for schema in schemas()}
-    finally:
-        await engine.dispose()
     return [
         {"schema": schema, "present": present, "needed": needed}
         for schema, (present, needed) in versions.items()

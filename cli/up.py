@@ -16,7 +16,7 @@ import httpx2
 import typer
 
 from cli.command import command
-from cli.installation import DEFAULT_DATA, RUNTIME_FILE, Installation
+from cli.installation import DEFAULT_DATA, RUNTIME_FILE, Installation, owner_engine
 from cli.local.postgres import LocalPostgres, PostgresFailed
 from cli.local.processes import is_port_free
 from cli.local.supervisor import Child, Program, supervised, tail
@@ -25,7 +25,7 @@ from cli.migrate import migrate_everything
 from cli.operator_key import operator_key
 from cli.output import CommandFailed, JsonOption, errors, people, print_json
 from cli.stores import ensure_store
-from libs.service.database import async_url, create_engine
+from libs.service.database import async_url
 
 READY_SECONDS = 90.0
 WATCH_SECONDS = 0.5
@@ -212,11 +212,8 @@ async def _until_ready(client: httpx2.AsyncClient, child: Child, url: str) -> No
 
 async def prepared(wish: Wish) -> Installation:
     """The running installation with its operator's key and its first store."""
-    engine = create_engine(wish.database_url, name="opswire", pool_size=1, max_overflow=0)
-    try:
+    async with owner_engine(wish.database_url) as engine:
         key = await operator_key(engine, wish.data)
-    finally:
-        await engine.dispose()
     installation = Installation(
         wish.database_url,
         services=wish.topology.urls,
