@@ -81,6 +81,15 @@ def enable_row_security(op: Operations, schema: str, *tables: str, store_column:
             op.execute(statement)
 
 
+def drop_tables(op: Operations, schema: str) -> None:
+    """For the first revision's `downgrade`: drop every table of the schema but alembic's own."""
+    op.execute(
+        "DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables"
+        f" WHERE schemaname = '{schema}' AND tablename <> 'alembic_version'"
+        f" LOOP EXECUTE format('DROP TABLE {schema}.%I CASCADE', name); END LOOP; END $$"
+    )
+
+
 def _policies(schema: str, table: str, store_column: str) -> Sequence[str]:
     own = f"{store_column} = current_setting('opswire.store', true)"
     name = f"{schema}.{table}"

@@ -1,20 +1,18 @@
-"""Migrations in process: every service's schema, `access` and the bus, under one lock, as often as one likes.
-
-Develop with `python -m libs.service.migration new orders "what it adds"`: it writes the difference between the
-service's tables and a fresh database as the next revision.
-"""
+"""Migrations in process: every service's schema, `access` and the bus, under one lock, as often as one likes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from alembic import command, context
+from alembic.autogenerate import compare_metadata, produce_migrations, render_python_code
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from libs.events.bus_schema import create_bus_schema
 from libs.events.locks import advisory_lock
 from libs.service.access import WRITERS
 from libs.service.database import API_GROUP, WORKER_GROUP, api_role, create_engine, worker_role
@@ -33,25 +31,18 @@ def migrations_of(schema: str) -> Path:
 
 
 async def migrate(url: str, service: str, *, folder: Path | None = None) -> list[str]:
-    """Bring `access` and the schema of `service` to their newest version; the revisions applied are returned.
+    """Bring `access`, the bus and the schema of `service` to their newest version; the revisions applied are returned.
 
-    Safe to call from several processes at once: one works, the others wait and find nothing to do.
+    Safe to call from several processes at once: one works, the others wait and find nothing to do. All or nothing.
     """
-    engine = create_engine(url, name="migrate", pool_size=2, max_overflow=0)
-    try:
-        async with advisory_lock(engine, "migrate", poll_seconds=0.1):
-            return await _migrate(engine, service, folder or migrations_of(service))
-    finally:
-        await engine.dispose()
+    applied = await _under_lock(url, {service: folder or migrations_of(service)})
+    return [revision for revisions in applied.values() for revision in revisions]
 
 
 async def migrate_all(url: str) -> Mapping[str, list[str]]:
-    """Bring every schema and the tables of the PostgreSQL bus to their newest version."""
-    applied: dict[str, list[str]] = {}
-    for service in SERVICES:
-        if (migrations_of(service) / "env.py").exists():
-            applied[service] = await migrate(url, service)
-    return applied
+    """Bring every schema to its newest version, all or nothing; schema -> revisions applied."""
+    folders = {service: migrations_of(service) for service in SERVICES}
+    return await _under_lock(url, {service: path for service, path in folders.items() if (path / "env.py").exists()})
 
 
 async def pending(engine: AsyncEngine, schema: str, *, folder: Path | None = None) -> tuple[str | None, str | None]:
@@ -70,20 +61,61 @@ async def require_migrated(engine: AsyncEngine, schema: str, *, folder: Path | N
         )
 
 
-async def _migrate(engine: AsyncEngine, service: str, folder: Path) -> list[str]:
-    applied: list[str] = []
-    async with engine.begin() as connection:
-        await connection.execute(text("SET LOCAL statement_timeout = '10min'"))
-        for statement in _roles(service):
-            await connection.execute(text(statement))
-        for schema, path in (("access", migrations_of("access")), (service, folder)):
-            await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
-            for statement in _default_rights(schema):
-                await connection.execute(text(statement))
-            applied += await connection.run_sync(_upgrade, schema, path)
-        for statement in _rights(service):
-            await connection.execute(text(statement))
+async def differences(engine: AsyncEngine, metadata: MetaData) -> list[Any]:
+    """What the tables in code and in the database differ by (`alembic check`); empty when all is well."""
+    async with engine.connect() as connection:
+        return await connection.run_sync(lambda c: list(compare_metadata(_comparison(c, metadata), metadata)))
+
+
+async def downgrade(url: str, service: str, *, folder: Path | None = None) -> None:
+    """Take every revision of a service's schema back (tests: up, down, up)."""
+    engine = create_engine(url, name="migrate", pool_size=2, max_overflow=0)
+    try:
+        async with engine.begin() as connection:
+            config = {"folder": folder or migrations_of(service), "schema": service}
+            await connection.run_sync(lambda c: command.downgrade(_config(**config, connection=c), "base"))
+    finally:
+        await engine.dispose()
+
+
+async def revision_code(engine: AsyncEngine, metadata: MetaData) -> str:
+    """The body of `upgrade()` that would bring the database to `metadata`."""
+    async with engine.connect() as connection:
+        found = await connection.run_sync(lambda c: produce_migrations(_comparison(c, metadata), metadata))
+    assert found.upgrade_ops is not None, "alembic always gives one"
+    return render_python_code(found.upgrade_ops)
+
+
+async def _under_lock(url: str, folders: Mapping[str, Path]) -> dict[str, list[str]]:
+    engine = create_engine(url, name="migrate", pool_size=2, max_overflow=0)
+    try:
+        async with advisory_lock(engine, "migrate", poll_seconds=0.1):
+            async with engine.begin() as connection:
+                await connection.execute(text("SET LOCAL statement_timeout = '10min'"))
+                return await _migrate(connection, folders)
+    finally:
+        await engine.dispose()
+
+
+async def _migrate(connection: AsyncConnection, folders: Mapping[str, Path]) -> dict[str, list[str]]:
+    await _each(connection, _groups())
+    applied = {"access": await _schema(connection, "access", migrations_of("access"))}
+    await connection.run_sync(create_bus_schema)
+    for service, folder in folders.items():
+        await _each(connection, _roles(service))
+        applied[service] = await _schema(connection, service, folder)
+        await _each(connection, _rights(service))
     return applied
+
+
+async def _schema(connection: AsyncConnection, schema: str, folder: Path) -> list[str]:
+    await _each(connection, [f"CREATE SCHEMA IF NOT EXISTS {schema}", *_default_rights(schema)])
+    return await connection.run_sync(_upgrade, schema, folder)
+
+
+async def _each(connection: AsyncConnection, statements: Sequence[str]) -> None:
+    for statement in statements:
+        await connection.execute(text(statement))
 
 
 def _config(folder: Path, **attributes: Any) -> Config:
@@ -117,31 +149,42 @@ def _upgrade(connection: Connection, schema: str, folder: Path) -> list[str]:
 
 def run_migrations(metadata: MetaData) -> None:
     """The whole of a service's `migrations/env.py`."""
-    schema = metadata.schema
-    assert schema is not None, "metadata names its schema"
-    context.configure(
-        connection=context.config.attributes["connection"],
-        target_metadata=metadata,
-        version_table_schema=schema,
-        include_schemas=True,
-        include_name=lambda name, kind, _parents: name == schema if kind == "schema" else True,
-        include_object=lambda thing, name, kind, _reflected, _other: (
-            not (kind == "table" and name == "alembic_version")
-        ),
-        compare_type=True,
-    )
+    context.configure(connection=context.config.attributes["connection"], **_options(metadata))
     with context.begin_transaction():
         context.run_migrations()
 
 
+def _comparison(connection: Connection, metadata: MetaData) -> MigrationContext:
+    return MigrationContext.configure(connection, opts=_options(metadata))
+
+
+def _options(metadata: MetaData) -> dict[str, Any]:
+    schema = metadata.schema
+    assert schema is not None, "metadata names its schema"
+    return {
+        "target_metadata": metadata,
+        "version_table_schema": schema,
+        "include_schemas": True,
+        "include_name": lambda name, kind, _parents: name == schema if kind == "schema" else True,
+        "compare_type": True,
+    }
+
+
+def _groups() -> Sequence[str]:
+    """Roles belong to the whole server: another database may be making them at this very moment."""
+    groups = (API_GROUP, WORKER_GROUP)
+    return [*(_make_role(name) for name in groups), *(_member(name, "CURRENT_USER") for name in groups)]
+
+
 def _roles(service: str) -> Sequence[str]:
-    """Roles belong to the whole cluster: another database may be making them at this very moment."""
-    names = (API_GROUP, WORKER_GROUP, api_role(service), worker_role(service))
+    api, worker = api_role(service), worker_role(service)
     return [
-        *(_make_role(name) for name in names),
-        _member(API_GROUP, api_role(service)),
-        _member(WORKER_GROUP, worker_role(service)),
-        *(_member(name, "CURRENT_USER") for name in names),
+        _make_role(api),
+        _make_role(worker),
+        _member(API_GROUP, api),
+        _member(WORKER_GROUP, worker),
+        _member(api, "CURRENT_USER"),
+        _member(worker, "CURRENT_USER"),
     ]
 
 
