@@ -27,6 +27,8 @@ ORDER_WARNING = (
     "look at the result"
 )
 
+BUS_FIX = "check OPSWIRE_KAFKA, or that the database of the bus answers; `opswire doctor` tells more"
+
 TopicOption = Annotated[str | None, typer.Option("--topic", help="Only the dead letters of this topic.")]
 StoreOption = Annotated[str | None, typer.Option("--store", help="Only those of this store.")]
 
@@ -143,9 +145,7 @@ async def opened_bus(installation: Installation) -> AsyncIterator[Bus]:
         await bus.start()
         yield bus
     except BusError as problem:
-        raise CommandFailed(
-            f"the bus does not answer as it should: {problem}", "`opswire doctor` tells more"
-        ) from problem
+        raise CommandFailed(f"the bus does not answer as it should: {problem}", BUS_FIX) from problem
     finally:
         await bus.close()
 

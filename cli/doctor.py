@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from cli.command import command
 from cli.dead import every_letter, opened_bus, parked_streams
-from cli.installation import DEFAULT_DATA, RUNTIME_FILE, Installation, find_installation
+from cli.installation import DEFAULT_DATA, RUNTIME_FILE, DataOption, Installation, find_installation
 from cli.local.postgres import PostgresFailed
 from cli.local.postgres import programs as database_programs
 from cli.local.processes import is_port_free
@@ -25,6 +25,7 @@ from cli.local.topology import FIRST_PORT, SERVICES, Topology
 from cli.migrate import planned
 from cli.output import CommandFailed, JsonOption, people, print_json
 from libs.service.settings import Settings
+from libs.service.version import VERSION
 
 State = Literal["ok", "warning", "failed"]
 MARKS = {"ok": "[green]ok[/]     ", "warning": "[yellow]warning[/]", "failed": "[red]failed[/] "}
@@ -46,9 +47,7 @@ class Finding:
 
 @command
 async def doctor(
-    data: Annotated[
-        Path | None, typer.Option(help="Folder of the platform (default ./var).", show_default=False)
-    ] = None,
+    data: DataOption = None,
     ports_from: Annotated[int, typer.Option(help="First port that `opswire up` would use.")] = FIRST_PORT,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,7 +70,7 @@ def is_healthy(findings: Iterable[Finding]) -> bool:
 async def examine(data: Path | None, ports_from: int) -> AsyncIterator[Finding]:
     """Machine first, then what runs on it."""
     folder = data or DEFAULT_DATA
-    for check in (python, data_folder, disk, runtime_file, settings):
+    for check in (program, data_folder, disk, runtime_file, settings):
         yield check(folder)
     try:
         installation = find_installation(data)
@@ -96,9 +95,10 @@ async def examine_installation(installation: Installation) -> AsyncIterator[Find
         yield await service_ready(service, installation.services[service])
 
 
-async def guarded(
-    name: str, check: Callable[[Installation], Awaitable[Finding]], installation: Installation
-) -> Finding:
+Check = Callable[[Installation], Awaitable[Finding]]
+
+
+async def guarded(name: str, check: Check, installation: Installation) -> Finding:
     """The finding of a check that may raise CommandFailed or take too long."""
     try:
         async with asyncio.timeout(10):
@@ -112,11 +112,8 @@ async def guarded(
 # this machine
 
 
-def python(_folder: Path) -> Finding:
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info >= (3, 11):
-        return Finding("python", "ok", version)
-    return Finding("python", "failed", f"{version} is too old", "install Python 3.11 or later and run `make setup`")
+def program(_folder: Path) -> Finding:
+    return Finding("program", "ok", f"opswire {VERSION}, Python {'.'.join(map(str, sys.version_info[:3]))}")
 
 
 def data_folder(folder: Path) -> Finding:
