@@ -75,8 +75,8 @@ async def serve(runtime: Runtime, app: FastAPI) -> int:
         async with asyncio.TaskGroup() as group:
             _supervise(group, runtime, server)
     except* Exception as failed:  # noqa: BLE001 - whatever it is, it is logged and ends the process
-        for error in failed.exceptions:
-            logging.get_logger(__name__).critical("the process ends", exc_info=error)
+        for reason in failed.exceptions:
+            logging.get_logger(__name__).critical("the process ends", exc_info=reason)
         code = EXIT_FAILED
     finally:
         await runtime.close()

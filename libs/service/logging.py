@@ -38,7 +38,7 @@ def configure(service: str, level: str = "info") -> None:
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger: `log.info("what happened", order_id=...)`."""
-    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(logger=name))
+    return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(source=name))
 
 
 def _named(service: str) -> structlog.typing.Processor:

@@ -72,8 +72,8 @@ async def downgrade(url: str, service: str, *, folder: Path | None = None) -> No
     engine = create_engine(url, name="migrate", pool_size=2, max_overflow=0)
     try:
         async with engine.begin() as connection:
-            config = {"folder": folder or migrations_of(service), "schema": service}
-            await connection.run_sync(lambda c: command.downgrade(_config(**config, connection=c), "base"))
+            place = folder or migrations_of(service)
+            await connection.run_sync(lambda c: command.downgrade(_config(place, connection=c, schema=service), "base"))
     finally:
         await engine.dispose()
 

@@ -84,6 +84,8 @@ def _value(value: Any, kind: type) -> Any:
         if instant.tzinfo is None:
             raise ValueError("an instant without offset")
         return instant
-    if type(value) is not kind or (kind is int and abs(value) >= 2**63) or (kind is str and "\0" in value):
+    if type(value) is not kind:
         raise ValueError("another list's cursor")
+    if (isinstance(value, int) and abs(value) >= 2**63) or (isinstance(value, str) and "\0" in value):
+        raise ValueError("a value that no row has")
     return value

@@ -149,14 +149,18 @@ def pointer(location: Sequence[int | str], body: Any) -> str:
     parts: list[str] = []
     here = body
     for index, part in enumerate(location):
-        if (isinstance(here, dict) and isinstance(part, str) and part in here) or (
-            isinstance(here, list) and isinstance(part, int) and part < len(here)
-        ):
+        if _leads_on(here, part):
             here = here[part]
         elif not isinstance(here, dict) or index < len(location) - 1:
             continue
         parts.append(_escape(part))
     return "".join("/" + part for part in parts)
+
+
+def _leads_on(here: Any, part: int | str) -> bool:
+    if isinstance(here, dict):
+        return part in here
+    return isinstance(here, list) and isinstance(part, int) and part < len(here)
 
 
 def _escape(part: int | str) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.events.bus import Bus
 from libs.events.consumer import Consumer, Reactions
-from libs.events.contracts.base import TOPICS, Topic, dead
+from libs.events.contracts.base import TOPICS, Topic, dead_topic
 from libs.events.outbox import Relay, Until, emptied
 from libs.events.tables import EventTables, event_tables
 from libs.events.transaction import Transactions, utc_now
@@ -155,7 +155,7 @@ class Runtime:
         owned = {topic.name for topic in TOPICS.values() if topic.owner == self.name}
         return [
             *(TOPICS[name] for name in sorted(owned | consumed)),
-            *(dead(name) for name in sorted(consumed)),
+            *(dead_topic(TOPICS[name], self.name) for name in sorted(consumed)),
         ]
 
     async def _load_installation(self) -> Installation:

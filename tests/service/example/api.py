@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from starlette.responses import Response
 
+from libs.events.contracts.base import Id, Instant
 from libs.events.transaction import Transaction
 from libs.service.call import Answer, Call
 from libs.service.errors import InvalidBody, OutOfStock, Overloaded, Validation, WrongState, fault
@@ -16,8 +17,6 @@ from tests.service.example import store
 from tests.service.example.store import Note
 
 router = Router(tag="notes")
-
-NoteId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
 
 
 class Tag(Body):
@@ -30,10 +29,10 @@ class Tag(Body):
 class WriteNote(Body):
     """A note to be written."""
 
-    note_id: NoteId | None = None
+    note_id: Id | None = None
     text: Annotated[str, Field(max_length=1000)]
     weight: Annotated[int, Field(ge=0)] = 1
-    at: datetime | None = None
+    at: Instant | None = None
     tags: list[Tag] = []
 
 
@@ -110,7 +109,7 @@ async def _mischief(text: str, tx: Transaction) -> None:
 
 
 @router.get("/v1/notes/{note_id}", scope="orders:read")
-async def show(note_id: NoteId, call: Call) -> Response:
+async def show(note_id: Id, call: Call) -> Response:
     """One note."""
     async with call.read() as tx:
         note = await store.load_note(note_id, tx)
@@ -128,7 +127,7 @@ async def list_notes(call: Call, page: Page) -> Response:
 
 
 @router.put("/v1/notes/{note_id}", scope="orders:write")
-async def change(note_id: NoteId, body: ChangeNote, call: Call) -> Response:
+async def change(note_id: Id, body: ChangeNote, call: Call) -> Response:
     """Change a note, if it is the version that the caller knows."""
 
     async def action(tx: Transaction) -> Answer:
@@ -142,7 +141,7 @@ async def change(note_id: NoteId, body: ChangeNote, call: Call) -> Response:
 
 
 @router.post("/v1/notes/{note_id}/poke", scope="orders:write")
-async def poke(note_id: NoteId, call: Call, body: ChangeNote | None = None) -> Response:
+async def poke(note_id: Id, call: Call, body: ChangeNote | None = None) -> Response:
     """A step whose body may be missing."""
     return await call.reply(Answer(200, {"poked": note_id, "text": body.text if body else None}))
 
