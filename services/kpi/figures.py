@@ -33,6 +33,7 @@ returning_orders_30d returning_amount refund_amount_order_day refund_items_amoun
 orders_returned_order_day payments_tried payments_succeeded refund_amount refund_items_amount refunds
 disputes returns_requested orders_returned orders_shipped orders_shipped_on_time orders_due_to_ship
 orders_delivered delivery_seconds freight_amount
+cohort_customers cohort_repurchased_30d
 """
 NUMBERS: Final[Mapping[str, int]] = {name: number for number, name in enumerate(_REGISTERED.split())}
 """Append only: these numbers are in the database."""

@@ -1,0 +1,447 @@
+"""A visitor: what he did on each of his days, his sessions, and the channel that brought him.
+
+One row a visitor and day. Weeks and months are counted from the days themselves, so a unique visitor of a week is one
+however many days he came (KPI-1, rule 3), and an earlier first touch moves all he did to another channel (D29).
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.kpi.calendar import Calendar, Slot, span_days
+from services.kpi.figures import EVERY_GRAIN, NUMBERS, Contribution, Place, Vector, add
+
+IDLE_US: Final = 30 * 60 * 1_000_000
+"""A gap of this length starts a new session (D28)."""
+
+VIEW, CART, FAVORITE, CHECKOUT, PRODUCT = 1, 2, 4, 8, 16
+BOT, STAFF = 1, 2
+
+Profile = tuple[str | None, str | None, str | None, str | None]
+"""Channel, source, campaign, device."""
+
+CategoryOf = Callable[[str, int], str | None]
+"""Category of a SKU at an instant."""
+
+_PV, _UV = NUMBERS["pv"], NUMBERS["uv"]
+_CART_ADDS, _CART_VISITORS = NUMBERS["cart_adds"], NUMBERS["cart_visitors"]
+_FAVORITES, _FAVORITE_VISITORS = NUMBERS["favorites"], NUMBERS["favorite_visitors"]
+_EITHER_VISITORS, _CHECKOUT_VISITORS = NUMBERS["fav_or_cart_visitors"], NUMBERS["checkout_visitors"]
+_PRODUCT_VISITORS = NUMBERS["product_visitors"]
+_SESSIONS, _BOUNCES, _CONVERTED = NUMBERS["sessions"], NUMBERS["bounces"], NUMBERS["sessions_converted"]
+_BOTS, _STAFF = NUMBERS["excluded_bots"], NUMBERS["excluded_staff"]
+
+
+class Visit(NamedTuple):
+    """One traffic event, as far as figures need it. `key` is 8 bytes of its identity."""
+
+    us: int
+    id: str
+    key: bytes
+    flags: int
+    skus: tuple[str, ...]
+    profile: Profile
+    excluded: int = 0
+
+
+class Hour(msgspec.Struct, array_like=True, gc=False):
+    """One hour of a day with an accepted event in it; its first event decides the channel of windows."""
+
+    hour: int
+    views: int
+    carts: int
+    favorites: int
+    flags: int
+    first_us: int
+    first_id: str
+    profile: Profile
+
+
+class Session(msgspec.Struct, array_like=True, gc=False):
+    """Events less than 30 minutes apart, within one day; `id` and `profile` are those of the first, the touch."""
+
+    start_us: int
+    end_us: int
+    views: int
+    id: str
+    profile: Profile
+
+
+class SkuHour(msgspec.Struct, array_like=True, gc=False):
+    """What happened to one SKU in one hour of a day."""
+
+    sku: str
+    hour: int
+    views: int
+    carts: int
+    favorites: int
+    flags: int
+
+
+class Day(msgspec.Struct, array_like=True):
+    """The state of one visitor's day."""
+
+    hours: list[Hour] = []
+    sessions: list[Session] = []
+    skus: list[SkuHour] = []
+    excluded: list[tuple[int, int, int]] = []
+    """(hour, events of bots, events of staff) that were left out"""
+
+
+Days = Mapping[int, Day]
+"""Day (proleptic ordinal) -> state, of one visitor."""
+
+
+# merge
+
+
+def merge(old: Day | None, visits: Sequence[tuple[int, Visit]]) -> Day:
+    """The day with these events (hour of the day, event) added; each must be new to it."""
+    accepted = [item for item in visits if not item[1].excluded]
+    base = old or Day()
+    return Day(
+        hours=_merge_hours(base.hours, accepted),
+        sessions=_merge_sessions(base.sessions, accepted),
+        skus=_merge_skus(base.skus, accepted),
+        excluded=_merge_excluded(base.excluded, visits) if len(accepted) < len(visits) else base.excluded,
+    )
+
+
+def _merge_hours(old: Sequence[Hour], visits: Sequence[tuple[int, Visit]]) -> list[Hour]:
+    hours = {hour.hour: hour for hour in old}
+    fresh: set[int] = set()
+    for number, visit in visits:
+        flags = visit.flags
+        hour = hours.get(number)
+        if hour is None:
+            hour = Hour(number, 0, 0, 0, 0, visit.us, visit.id, visit.profile)
+        elif number not in fresh:
+            hour = Hour(
+                number, hour.views, hour.carts, hour.favorites, hour.flags, hour.first_us, hour.first_id, hour.profile
+            )
+        fresh.add(number)
+        hours[number] = hour
+        hour.views += flags & VIEW
+        hour.carts += (flags & CART) >> 1
+        hour.favorites += (flags & FAVORITE) >> 2
+        hour.flags |= flags
+        if (visit.us, visit.id) < (hour.first_us, hour.first_id):
+            hour.first_us, hour.first_id, hour.profile = visit.us, visit.id, visit.profile
+    return [hours[number] for number in sorted(hours)]
+
+
+def _merge_sessions(old: Sequence[Session], visits: Sequence[tuple[int, Visit]]) -> list[Session]:
+    points = [Session(visit.us, visit.us, visit.flags & VIEW, visit.id, visit.profile) for _, visit in visits]
+    return list(unite(sorted([*old, *points], key=_start)))
+
+
+def _start(session: Session) -> tuple[int, str]:
+    return session.start_us, session.id
+
+
+def unite(sessions: Iterable[Session]) -> Iterator[Session]:
+    """Sessions in order of their starts, those less than 30 idle minutes apart made one."""
+    current: Session | None = None
+    for session in sessions:
+        if current is None:
+            current = session
+        elif session.start_us - current.end_us < IDLE_US:
+            current = Session(
+                current.start_us,
+                max(current.end_us, session.end_us),
+                current.views + session.views,
+                current.id,
+                current.profile,
+            )
+        else:
+            yield current
+            current = session
+    if current is not None:
+        yield current
+
+
+def _merge_skus(old: Sequence[SkuHour], visits: Sequence[tuple[int, Visit]]) -> list[SkuHour]:
+    if not any(visit.skus for _, visit in visits):
+        return list(old)
+    skus = {
+        (sku.sku, sku.hour): SkuHour(sku.sku, sku.hour, sku.views, sku.carts, sku.favorites, sku.flags) for sku in old
+    }
+    for number, visit in visits:
+        for name in visit.skus:
+            sku = skus.get((name, number))
+            if sku is None:
+                sku = skus[name, number] = SkuHour(name, number, 0, 0, 0, 0)
+            flags = visit.flags
+            sku.views += flags & VIEW
+            sku.carts += (flags & CART) >> 1
+            sku.favorites += (flags & FAVORITE) >> 2
+            sku.flags |= flags
+    return [skus[key] for key in sorted(skus)]
+
+
+def _merge_excluded(
+    old: Sequence[tuple[int, int, int]], visits: Sequence[tuple[int, Visit]]
+) -> list[tuple[int, int, int]]:
+    counts = {hour: (bots, staff) for hour, bots, staff in old}
+    for hour, visit in visits:
+        if visit.excluded:
+            bots, staff = counts.get(hour, (0, 0))
+            counts[hour] = (bots + 1, staff) if visit.excluded == BOT else (bots, staff + 1)
+    return [(hour, *counts[hour]) for hour in sorted(counts)]
+
+
+# contribution
+
+
+class Span(NamedTuple):
+    """A day, week or month: its first day, the day after its last, and the second at which it starts."""
+
+    grain: str
+    first: int
+    after: int
+    second: int
+
+
+class Scope(NamedTuple):
+    """What may change when something happens on these days: the days themselves, their weeks and months."""
+
+    days: tuple[int, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def first(self) -> int:
+        return min(span.first for span in self.spans)
+
+    @property
+    def after(self) -> int:
+        return max(span.after for span in self.spans)
+
+
+@lru_cache(maxsize=4096)
+def scope_of(calendar: Calendar, days: tuple[int, ...]) -> Scope:
+    """The scope of (sorted) days."""
+    spans = {
+        Span(grain, first, after, calendar.day_start(first))
+        for day in days
+        for grain in ("day", "week", "month")
+        for first, after in (span_days(grain, day),)
+    }
+    return Scope(days, tuple(sorted(spans)))
+
+
+def contribution(
+    store: str, days: Days, orders: Sequence[int], scope: Scope, calendar: Calendar, category_of: CategoryOf
+) -> Contribution:
+    """What this visitor adds to the figures of the scope.
+
+    `days` holds all his days that meet the scope and those that a session of the scope runs into; `orders` the instants
+    at which he placed orders that count for conversion (D30).
+    """
+    made: Contribution = {}
+    if not days:
+        return made
+    for day in scope.days:
+        if (state := days.get(day)) is not None:
+            _count_hours(made, store, state, calendar.hours(day))
+    for span in scope.spans:
+        _count_span(made, store, [(n, days[n]) for n in sorted(days) if span.first <= n < span.after], span)
+    _count_skus(made, store, days, scope, calendar, category_of)
+    _count_sessions(made, store, days, orders, scope, calendar)
+    return made
+
+
+def first_touch(days: Iterable[Day]) -> Profile | None:
+    """The profile of the first event on these days, which are in order."""
+    for day in days:
+        if day.hours:
+            return day.hours[0].profile
+    return None
+
+
+def visit_profile(touch: Profile) -> tuple[str | None, ...]:
+    """A touch without a channel is a direct one."""
+    return ("visit", touch[0] or "direct", touch[1], touch[2], touch[3])
+
+
+def _count_hours(made: Contribution, store: str, day: Day, starts: Sequence[int]) -> None:
+    for number, bots, staff in day.excluded:
+        left_out = {number: count for number, count in ((_BOTS, bots), (_STAFF, staff)) if count}
+        add(made, Place(store, EVERY_GRAIN, starts[number], ("total",)), left_out)
+    if not day.hours:
+        return
+    profile = visit_profile(day.hours[0].profile)
+    for hour in day.hours:
+        vector = visit_vector(hour.views, hour.carts, hour.favorites, hour.flags)
+        made[Place(store, "hour", starts[hour.hour], profile)] = vector
+
+
+def visit_vector(views: int, carts: int, favorites: int, flags: int) -> Vector:
+    """What one visitor adds to a bucket in which he was seen."""
+    vector = {_UV: 1}
+    if views:
+        vector[_PV] = views
+    if carts:
+        vector[_CART_ADDS] = carts
+        vector[_CART_VISITORS] = vector[_EITHER_VISITORS] = 1
+    if favorites:
+        vector[_FAVORITES] = favorites
+        vector[_FAVORITE_VISITORS] = vector[_EITHER_VISITORS] = 1
+    if flags & CHECKOUT:
+        vector[_CHECKOUT_VISITORS] = 1
+    if flags & PRODUCT:
+        vector[_PRODUCT_VISITORS] = 1
+    return vector
+
+
+def _count_span(made: Contribution, store: str, days: Sequence[tuple[int, Day]], span: Span) -> None:
+    touch = first_touch(day for _, day in days)
+    if touch is None:
+        return
+    views = carts = favorites = flags = 0
+    for _, day in days:
+        for hour in day.hours:
+            views += hour.views
+            carts += hour.carts
+            favorites += hour.favorites
+            flags |= hour.flags
+    place = Place(store, span.grain, span.second, visit_profile(touch))
+    made[place] = visit_vector(views, carts, favorites, flags)
+
+
+def _count_skus(
+    made: Contribution, store: str, days: Days, scope: Scope, calendar: Calendar, category_of: CategoryOf
+) -> None:
+    """Distincts by SKU and category, from the day up (D32)."""
+    ordered = sorted(days)
+    if not any(days[day].skus for day in ordered):
+        return
+    for span in scope.spans:
+        within = [day for day in ordered if span.first <= day < span.after]
+        touch = first_touch(days[day] for day in within)
+        if touch is None:
+            continue
+        channel = touch[0] or "direct"
+        for name, (views, carts, favorites, flags) in _by(within, days, lambda _, sku: sku.sku).items():
+            place = Place(store, span.grain, span.second, ("sku", channel, name))
+            made[place] = visit_vector(views, carts, favorites, flags & ~CHECKOUT)
+        categories = _by(within, days, lambda day, sku: category_of(sku.sku, _hour_end(calendar, day, sku.hour)))
+        for category, (views, carts, favorites, flags) in categories.items():
+            place = Place(store, span.grain, span.second, ("category", category))
+            made[place] = visit_vector(views, carts, favorites, flags & ~CHECKOUT)
+
+
+def _hour_end(calendar: Calendar, day: int, hour: int) -> int:
+    """The last microsecond of the hour: categories of visits are settled by the hour."""
+    starts = calendar.hours(day)
+    end = starts[hour + 1] if hour + 1 < len(starts) else calendar.day_start(day + 1)
+    return end * 1_000_000 - 1
+
+
+def _by(
+    within: Sequence[int], days: Days, key: Callable[[int, SkuHour], str | None]
+) -> dict[str, tuple[int, int, int, int]]:
+    """Sums of what happened to SKUs, by name or category; those without one are left out."""
+    sums: dict[str, tuple[int, int, int, int]] = {}
+    for day in within:
+        for sku in days[day].skus:
+            name = key(day, sku)
+            if name is not None:
+                views, carts, favorites, flags = sums.get(name, (0, 0, 0, 0))
+                sums[name] = (views + sku.views, carts + sku.carts, favorites + sku.favorites, flags | sku.flags)
+    return sums
+
+
+def sessions_of(days: Days) -> list[Session]:
+    """The visitor's sessions; one may run over midnight."""
+    return list(unite(session for day in sorted(days) for session in days[day].sessions))
+
+
+def _count_sessions(
+    made: Contribution, store: str, days: Days, orders: Sequence[int], scope: Scope, calendar: Calendar
+) -> None:
+    profiles = {
+        span: visit_profile(touch)
+        for span in scope.spans
+        if (touch := first_touch(days[n] for n in sorted(days) if span.first <= n < span.after)) is not None
+    }
+    for session in sessions_of(days):
+        day, hour = calendar.slot(session.start_us)
+        vector = _session_vector(session, orders)
+        for span, profile in profiles.items():
+            if span.first <= day < span.after:
+                add(made, Place(store, span.grain, span.second, profile), vector)
+                if span.grain == "day":
+                    add(made, Place(store, "hour", calendar.hours(day)[hour], profile), vector)
+
+
+def _session_vector(session: Session, orders: Sequence[int]) -> Vector:
+    vector = {_SESSIONS: 1}
+    if session.views == 1:
+        vector[_BOUNCES] = 1
+    if any(session.start_us <= placed <= session.end_us + IDLE_US for placed in orders):
+        vector[_CONVERTED] = 1
+    return vector
+
+
+# what a change reaches
+
+
+def affected(days: Collection[int], before: Days, after: Days, calendar: Calendar) -> set[int]:
+    """The days whose figures may change when something happened on `days`: a session may run over midnight."""
+    found, pending = set(days), list(days)
+    while pending:
+        day = pending.pop()
+        for left, right, other in ((day - 1, day, day - 1), (day, day + 1, day + 1)):
+            if other not in found and _joined(before, after, left, right, calendar.day_start(right) * 1_000_000):
+                found.add(other)
+                pending.append(other)
+    return found
+
+
+def _joined(before: Days, after: Days, left: int, right: int, midnight: int) -> bool:
+    """Whether a session may run from one day into the next, before or after the change."""
+    late = any(_ends_within(days.get(left), midnight) for days in (before, after))
+    return late and any(_starts_within(days.get(right), midnight) for days in (before, after))
+
+
+def _ends_within(day: Day | None, midnight: int) -> bool:
+    return day is not None and bool(day.sessions) and day.sessions[-1].end_us > midnight - IDLE_US
+
+
+def _starts_within(day: Day | None, midnight: int) -> bool:
+    return day is not None and bool(day.sessions) and day.sessions[0].start_us < midnight + IDLE_US
+
+
+def open_at_start(day: Day | None, start_us: int) -> bool:
+    """Whether the day's first session may have begun the day before."""
+    return _starts_within(day, start_us)
+
+
+def open_at_end(day: Day | None, end_us: int) -> bool:
+    """Whether the day's last session may go on the day after."""
+    return _ends_within(day, end_us)
+
+
+# alarm windows
+
+
+def window_contribution(
+    days: Days, slots: Mapping[int, Collection[int]], orders: Sequence[int], calendar: Calendar
+) -> tuple[Profile, Vector] | None:
+    """The first touch inside an alarm window (hours by day) and what he adds to it; None if not seen in it (D38)."""
+    hours = [hour for day in sorted(slots) if day in days for hour in days[day].hours if hour.hour in slots[day]]
+    if not hours:
+        return None
+    flags = 0
+    for hour in hours:
+        flags |= hour.flags
+    sums = (sum(h.views for h in hours), sum(h.carts for h in hours), sum(h.favorites for h in hours))
+    vector = visit_vector(*sums, flags)
+    for session in sessions_of(days):
+        slot: Slot = calendar.slot(session.start_us)
+        if slot[1] in slots.get(slot[0], ()):
+            for number, value in _session_vector(session, orders).items():
+                vector[number] = vector.get(number, 0) + value
+    return hours[0].profile, vector
