@@ -3,7 +3,8 @@
 A figure of a section is one line here; JSON, page, spreadsheet and CSV follow from it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 CHANNELS: tuple[str, ...] = ("natural_search", "paid", "social", "direct", "referral", "other")
@@ -53,9 +54,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A kind of report."""
+    """A kind of report, over one grain of store time."""
 
     id: str
+    grain: str
     zh: str
     en: str
     columns: tuple[Column, ...]
@@ -73,6 +75,7 @@ AOV = Figure("aov", "客单价(元)", "AOV", Shown.AVERAGE, ("paid_amount",), "o
 
 DAILY = Report(
     id="daily",
+    grain="day",
     zh="运营日报",
     en="Daily report",
     columns=(
@@ -149,4 +152,19 @@ DAILY = Report(
     ),
 )
 
-REPORTS: tuple[Report, ...] = (DAILY,)
+WEEKLY = replace(DAILY, id="weekly", grain="week", zh="运营周报", en="Weekly report")
+MONTHLY = replace(DAILY, id="monthly", grain="month", zh="运营月报", en="Monthly report")
+
+REPORTS: tuple[Report, ...] = (DAILY, WEEKLY, MONTHLY)
+REPORT: Mapping[str, Report] = {report.id: report for report in REPORTS}
+REPORT_OF_GRAIN: Mapping[str, Report] = {report.grain: report for report in REPORTS}
+
+
+def measures_of(report: Report) -> frozenset[str]:
+    """Every measure that the report is made of."""
+    figures = [figure for section in report.sections for figure in section.figures]
+    return frozenset(
+        name
+        for figure in figures
+        for name in (*figure.numerator, *figure.minus, *([figure.denominator] if figure.denominator else []))
+    )
