@@ -76,6 +76,11 @@ def internal_key(secret: bytes) -> str:
     return f"ow_{INTERNAL_KEY_ID}_{hmac.new(secret, b'internal key', hashlib.sha256).hexdigest()}"
 
 
+def sealing_key(secret: bytes) -> bytes:
+    """256 bits that encrypt personal data at rest, from the installation's secret."""
+    return hmac.new(secret, b"sealing key", hashlib.sha256).digest()
+
+
 def key_hash(key: str) -> bytes:
     """What is kept of a key: with 256 random bits there is nothing to guess, so a plain digest is enough."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -240,6 +240,26 @@ class CallContext:
             return self._given(await self._keep_problem(problem, self._claims(natural)))
         return await self.once(lambda tx: action(tx, prepared), natural=natural)
 
+    async def once_then(
+        self,
+        action: Action,
+        settle: Callable[[], Awaitable[Answer | None]],
+        *,
+        natural: tuple[str, str] | None = None,
+    ) -> Response:
+        """As `once`, with something to be done outside after the commit (D16).
+
+        `settle` runs only after the first call; an answer that it gives replaces the one that was kept.
+        """
+        claims = self._claims(natural)
+        try:
+            kept = await self._attempts(action, claims)
+        except Problem as problem:
+            return self._given(await self._keep_problem(problem, claims))
+        if not kept[1] and (settled := await settle()) is not None:
+            kept = await self._replace(settled, claims), False
+        return self._given(kept)
+
     async def recall(self, *, natural: tuple[str, str] | None = None) -> Response | None:
         """The answer kept for this call, if any. Raises IdempotencyMismatch, Conflict."""
         claims = self._claims(natural)
@@ -297,6 +317,14 @@ class CallContext:
             for wanted in claims:
                 await idempotency.keep(tx.session, self._table, wanted, kept)
         return kept, False
+
+    async def _replace(self, answer: Answer, claims: list[Claim]) -> Kept:
+        kept = Kept(answer.status, await self._encode(answer.body), answer.all_headers())
+        if claims:
+            async with self.begin() as tx:
+                for wanted in claims:
+                    await idempotency.keep(tx.session, self._table, wanted, kept)
+        return kept
 
     async def _again(self, tx: Transaction, kept: Kept, claims: list[Claim]) -> tuple[Kept, bool]:
         """A repeat: what this transaction claimed meanwhile (a new key for an old natural id) gets the same answer."""

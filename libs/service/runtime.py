@@ -53,6 +53,8 @@ class Installation:
     id: str
     internal_key: str
     pseudonyms: Pseudonyms
+    sealing_key: bytes
+    """Encrypts personal data at rest."""
 
 
 @dataclass
@@ -161,7 +163,9 @@ class Runtime:
     async def _load_installation(self) -> Installation:
         async with self.worker.begin(read_only=True) as tx:
             row = (await tx.session.execute(text("SELECT id, secret, pseudonym_key FROM access.installation"))).one()
-        return Installation(row.id, auth.internal_key(bytes(row.secret)), Pseudonyms(bytes(row.pseudonym_key)))
+        secret = bytes(row.secret)
+        pseudonyms = Pseudonyms(bytes(row.pseudonym_key))
+        return Installation(row.id, auth.internal_key(secret), pseudonyms, auth.sealing_key(secret))
 
     async def _load_key(self, key_id: str) -> KeptKey | None:
         async with self.worker.begin(read_only=True) as tx:

@@ -1,0 +1,66 @@
+"""Personal data at rest: AES-256-GCM by column, bound to its store, order and column, so that no value can be moved."""
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from libs.service.privacy import HIDDEN, mask_name, mask_phone
+from services.orders.review import Consignee
+from services.orders.store import SealedConsignee
+
+_NONCE_BYTES = 12
+_VERSION = b"\x01"
+
+
+class Sealer:
+    """Encrypts and decrypts consignees with one key an installation."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, store: str, order_id: str, consignee: Consignee) -> SealedConsignee:
+        """As it may be kept."""
+        return SealedConsignee(
+            name=self._encrypt(consignee.name, store, order_id, "name"),
+            phone=self._encrypt(consignee.phone, store, order_id, "phone"),
+            address=self._encrypt(consignee.address, store, order_id, "address"),
+            province=consignee.province,
+            city=consignee.city,
+        )
+
+    def open(self, store: str, order_id: str, sealed: SealedConsignee) -> Consignee:
+        """As the customer gave it. Raises ValueError when the row is not what was written."""
+        return Consignee(
+            name=self._decrypt(sealed.name, store, order_id, "name"),
+            phone=self._decrypt(sealed.phone, store, order_id, "phone"),
+            province=sealed.province,
+            city=sealed.city,
+            address=self._decrypt(sealed.address, store, order_id, "address"),
+        )
+
+    def _encrypt(self, plain: str, *place: str) -> bytes:
+        nonce = os.urandom(_NONCE_BYTES)
+        return _VERSION + nonce + self._cipher.encrypt(nonce, plain.encode(), _bound_to(place))
+
+    def _decrypt(self, sealed: bytes, *place: str) -> str:
+        nonce, secret = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
+        try:
+            return self._cipher.decrypt(nonce, secret, _bound_to(place)).decode()
+        except InvalidTag as error:
+            raise ValueError("personal data was written with another key, or moved") from error
+
+
+def _bound_to(place: tuple[str, ...]) -> bytes:
+    return "\0".join(place).encode()
+
+
+def masked(consignee: Consignee) -> Consignee:
+    """As everybody may see it: `张*`, `138****5678`, `***`."""
+    return Consignee(
+        name=mask_name(consignee.name),
+        phone=mask_phone(consignee.phone) if consignee.phone else "",
+        province=consignee.province,
+        city=consignee.city,
+        address=HIDDEN if consignee.address else "",
+    )

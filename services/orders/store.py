@@ -1,0 +1,363 @@
+"""SQL in, domain values out. Every statement names the store, which row-level security checks once more."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, Table, delete, func, select, text, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.service.errors import Conflict
+from services.orders import rows, tables
+from services.orders.rows import insert_rows
+from services.orders.state import FINAL, Decision, Order, Refund, Status
+from services.orders.timers import Due, Timer
+
+# loading
+
+
+async def load_order(session: AsyncConnection, store: str, order_id: str, *, lock: bool = False) -> Order | None:
+    """One order with everything that happened to it; `lock` until the transaction ends."""
+    found = await load_orders(session, store, [order_id], lock=lock)
+    return found.get(order_id)
+
+
+async def load_orders(
+    session: AsyncConnection, store: str, order_ids: Sequence[str], *, lock: bool = False
+) -> dict[str, Order]:
+    """Orders by id; locked in the order of their ids, so that two callers do not deadlock."""
+    if not order_ids:
+        return {}
+    orders = tables.orders
+    query = select(orders).where(orders.c.store == store, orders.c.order_id == func.any(list(order_ids)))
+    found = await session.execute(query.order_by(orders.c.order_id).with_for_update() if lock else query)
+    return await _with_children(session, store, found.all())
+
+
+async def _with_children(session: AsyncConnection, store: str, found: Sequence[Row[Any]]) -> dict[str, Order]:
+    ids = [row.order_id for row in found]
+    children = {kind: await _children(session, kind, store, ids) for kind in rows.CHILDREN}
+    return {
+        row.order_id: rows.order_of(row, {k: of.get(row.order_id, []) for k, of in children.items()}) for row in found
+    }
+
+
+async def _children(
+    session: AsyncConnection, kind: str, store: str, order_ids: Sequence[str]
+) -> dict[str, list[Row[Any]]]:
+    table = rows.CHILDREN[kind]
+    found: dict[str, list[Row[Any]]] = {}
+    if order_ids:
+        query = select(table).where(table.c.store == store, table.c.order_id == func.any(list(order_ids)))
+        for row in await session.execute(query.order_by(table.c.order_id, table.c.position)):
+            found.setdefault(row.order_id, []).append(row)
+    return found
+
+
+async def find_owner(session: AsyncConnection, store: str, table: Table, key: str) -> str | None:
+    """The order that a payment, shipment, return or refund of this id belongs to."""
+    named = list(table.primary_key.columns)[1]
+    query = select(table.c.order_id).where(table.c.store == store, named == key)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def find_owners(session: AsyncConnection, store: str, table: Table, ids: Sequence[str]) -> dict[str, str]:
+    """The orders that things of these ids belong to, as far as they exist."""
+    if not ids:
+        return {}
+    key = list(table.primary_key.columns)[1]
+    query = select(key, table.c.order_id).where(table.c.store == store, key == func.any(list(ids)))
+    return {row[0]: row[1] for row in await session.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which orders a list shows; instants are `[start, end)`."""
+
+    status: Status | None = None
+    customer_id: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    held_only: bool = False
+
+
+async def list_orders(
+    session: AsyncConnection, store: str, wanted: Wanted, *, after: tuple[datetime, str] | None, limit: int
+) -> list[Order]:
+    """Orders, newest first, that come after (placed_at, order_id)."""
+    orders = tables.orders
+    query = _matching(select(orders).where(orders.c.store == store), wanted)
+    if after is not None:
+        query = query.where(tuple_(orders.c.placed_at, orders.c.order_id) < after)
+    query = query.order_by(orders.c.placed_at.desc(), orders.c.order_id.desc()).limit(limit)
+    return list((await _with_children(session, store, (await session.execute(query)).all())).values())
+
+
+def _matching(query: Select[Any], wanted: Wanted) -> Select[Any]:
+    c = tables.orders.c
+    if wanted.status is not None:
+        query = query.where(c.status == wanted.status.value)
+    if wanted.customer_id is not None:
+        query = query.where(c.customer_id == wanted.customer_id)
+    if wanted.start is not None:
+        query = query.where(c.placed_at >= wanted.start)
+    if wanted.end is not None:
+        query = query.where(c.placed_at < wanted.end)
+    if wanted.held_only:
+        query = query.where(
+            c.review["decision"].astext == Decision.HELD.value, c.status.not_in(["cancelled", "completed"])
+        )
+    return query
+
+
+_FINAL = [status.value for status in FINAL]
+
+
+async def find_buyers(session: AsyncConnection, store: str, customer_ids: Iterable[str]) -> frozenset[str]:
+    """Those of the customers who have a paid order."""
+    ids = sorted(set(customer_ids))
+    if not ids:
+        return frozenset()
+    orders = tables.orders
+    query = select(orders.c.customer_id).distinct()
+    query = query.where(orders.c.store == store, orders.c.customer_id == func.any(ids), orders.c.paid_at.is_not(None))
+    return frozenset((await session.execute(query)).scalars())
+
+
+# saving
+
+
+async def insert_orders(
+    session: AsyncConnection, store: str, orders: Sequence[Order], *, import_id: str | None = None
+) -> frozenset[str]:
+    """Insert new orders with all that happened to them; the ids that were new. Existing ones stay as they are."""
+    order_rows = [rows.order_row(store, order) | {"import_id": import_id} for order in orders]
+    new = frozenset(await insert_rows(session, tables.orders, order_rows, returning="order_id"))
+    await _insert_children(session, rows.child_rows(store, [order for order in orders if order.order_id in new]))
+    return new
+
+
+async def save_order(session: AsyncConnection, store: str, before: Order, after: Order) -> Order:
+    """Write what changed, under the lock that `before` was loaded with; the order with its new version."""
+    saved = replace(after, version=before.version + 1)
+    orders = tables.orders
+    await session.execute(
+        update(orders)
+        .where(orders.c.store == store, orders.c.order_id == saved.order_id)
+        .values(rows.order_row(store, saved))
+    )
+    await _insert_children(session, rows.child_rows(store, [saved], known=before))
+    return saved
+
+
+async def _insert_children(session: AsyncConnection, children: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Insert or replace what belongs to orders. Raises Conflict where an id is taken by another order's."""
+    for kind, table in rows.CHILDREN.items():
+        written = await insert_rows(session, table, children[kind], replace=True)
+        if len(written) < len(children[kind]):
+            raise Conflict(f"one of these {kind} has an id that another order's has")
+
+
+async def insert_refund_of_unknown_order(session: AsyncConnection, store: str, order_id: str, refund: Refund) -> None:
+    """Keep a refund, known from a file, whose order was never seen here."""
+    row = rows.refund_row(refund) | {"store": store, "order_id": order_id, "position": 0}
+    await insert_rows(session, tables.refunds, [row])
+
+
+# personal data
+
+
+@dataclass(frozen=True, slots=True)
+class SealedConsignee:
+    """A consignee as it is kept: what names a person is encrypted."""
+
+    name: bytes
+    phone: bytes
+    address: bytes
+    province: str
+    city: str
+
+
+async def save_consignees(
+    session: AsyncConnection, store: str, sealed: Mapping[str, SealedConsignee], *, forget_at: datetime
+) -> None:
+    """Keep, or replace, the consignees of orders until `forget_at`."""
+    values = [{"store": store, "order_id": key, "forget_at": forget_at, **asdict(one)} for key, one in sealed.items()]
+    await insert_rows(session, tables.consignees, values, replace=True)
+
+
+async def load_consignees(session: AsyncConnection, store: str, order_ids: Sequence[str]) -> dict[str, SealedConsignee]:
+    """The consignees that are still kept."""
+    consignees = tables.consignees
+    query = select(consignees).where(consignees.c.store == store, consignees.c.order_id == func.any(list(order_ids)))
+    return {
+        row.order_id: SealedConsignee(bytes(row.name), bytes(row.phone), bytes(row.address), row.province, row.city)
+        for row in await session.execute(query)
+    }
+
+
+async def forget_consignees(session: AsyncConnection, now: datetime, limit: int = 1_000) -> int:
+    """Delete personal data whose time is over; the number of orders that lost theirs."""
+    done = await session.execute(
+        text(
+            "DELETE FROM orders.consignees WHERE (store, order_id) IN"
+            " (SELECT store, order_id FROM orders.consignees WHERE forget_at <= :now LIMIT :limit)"
+        ),
+        {"now": now, "limit": limit},
+    )
+    return done.rowcount
+
+
+# what other services told
+
+
+async def save_skus(session: AsyncConnection, kinds: Mapping[tuple[str, str], str]) -> None:
+    """Remember SKUs as the catalogue has them: (store, sku) -> kind."""
+    values = [{"store": store, "sku": sku, "kind": kind} for (store, sku), kind in sorted(kinds.items())]
+    await insert_rows(session, tables.skus, values, replace=True)
+
+
+async def load_kinds(session: AsyncConnection, store: str, skus: Iterable[str]) -> dict[str, str]:
+    """sku -> goods or service, of those that the catalogue has."""
+    c = tables.skus.c
+    query = select(c.sku, c.kind).where(c.store == store, c.sku == func.any(sorted(set(skus))))
+    return {row.sku: row.kind for row in await session.execute(query)}
+
+
+async def save_policy(
+    session: AsyncConnection, store: str, kind: str, value: Any, *, valid_from: datetime, decided: tuple[datetime, str]
+) -> None:
+    """Remember what a store set from a time on; the later decision for the same time wins (D10)."""
+    await session.execute(
+        text(
+            "INSERT INTO orders.policies AS p (store, kind, valid_from, value, decided_at, event_id)"
+            " VALUES (:store, :kind, :valid_from, CAST(:value AS jsonb), :decided_at, :event_id)"
+            " ON CONFLICT (store, kind, valid_from) DO UPDATE SET value = excluded.value,"
+            " decided_at = excluded.decided_at, event_id = excluded.event_id"
+            " WHERE (p.decided_at, p.event_id) < (excluded.decided_at, excluded.event_id)"
+        ),
+        {
+            "store": store,
+            "kind": kind,
+            "valid_from": valid_from,
+            "value": json.dumps(value),
+            "decided_at": decided[0],
+            "event_id": decided[1],
+        },
+    )
+
+
+async def load_policies(session: AsyncConnection, store: str, at: datetime) -> dict[str, Any]:
+    """kind -> value in force at `at`."""
+    c = tables.policies.c
+    query = select(c.kind, c.value).distinct(c.kind).where(c.store == store, c.valid_from <= at)
+    return {row.kind: row.value for row in await session.execute(query.order_by(c.kind, c.valid_from.desc()))}
+
+
+async def find_waiting_on(session: AsyncConnection, holds: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """(store, order_id) of those storefront orders that the given (store, reservation or order id) are about."""
+    stores, ids = [store for store, _ in holds], [key for _, key in holds]
+    found = await session.execute(
+        text(
+            "SELECT DISTINCT o.store, o.order_id"
+            " FROM unnest(CAST(:stores AS text[]), CAST(:ids AS text[])) AS w(store, id)"
+            " JOIN orders.orders o ON o.store = w.store AND o.hold IS NOT NULL"
+            " AND (o.order_id = w.id OR o.hold ->> 'reservation_id' = w.id)"
+        ),
+        {"stores": stores, "ids": ids},
+    )
+    return {(row.store, row.order_id) for row in found}
+
+
+# Timers
+
+
+async def arm_timers(session: AsyncConnection, store: str, order_id: str, due: Mapping[Timer, datetime]) -> None:
+    """Start timers, or set them to another time."""
+    values = [{"store": store, "kind": kind.value, "order_id": order_id, "due_at": at} for kind, at in due.items()]
+    await insert_rows(session, tables.timers, values, replace=True)
+
+
+async def disarm_timers(session: AsyncConnection, store: str, order_id: str, kinds: Iterable[Timer]) -> None:
+    """Stop timers."""
+    c = tables.timers.c
+    wanted = [kind.value for kind in kinds]
+    await session.execute(
+        delete(tables.timers).where(c.store == store, c.order_id == order_id, c.kind == func.any(wanted))
+    )
+
+
+async def wake_timers(session: AsyncConnection, due: Iterable[Due], now: datetime) -> None:
+    """Have timers come due now."""
+    wanted = [(one.store, one.kind.value, one.order_id) for one in due]
+    if wanted:
+        c = tables.timers.c
+        key = tuple_(c.store, c.kind, c.order_id)
+        await session.execute(update(tables.timers).where(key.in_(wanted)).values(due_at=now))
+
+
+async def claim_timers(session: AsyncConnection, now: datetime, *, lease: timedelta, limit: int) -> list[Due]:
+    """Take timers that have come due; they come due again after `lease` unless they were stopped meanwhile."""
+    found = await session.execute(
+        text(
+            "UPDATE orders.timers t SET due_at = :again, attempts = t.attempts + 1 FROM ("
+            " SELECT store, kind, order_id FROM orders.timers WHERE due_at <= :now"
+            " ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED) d"
+            " WHERE (t.store, t.kind, t.order_id) = (d.store, d.kind, d.order_id)"
+            " RETURNING t.store, t.kind, t.order_id"
+        ),
+        {"now": now, "again": now + lease, "limit": limit},
+    )
+    return [Due(row.store, Timer(row.kind), row.order_id) for row in found]
+
+
+# The store itself
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What a store is (D4)."""
+
+    name: str
+    timezone: str
+    currency: str
+    language: str
+
+
+async def load_store_settings(session: AsyncConnection, store: str) -> StoreSettings | None:
+    """The store as it is, locked against a change at the same time."""
+    found = await session.execute(
+        text("SELECT name, timezone, currency, language FROM access.stores WHERE store = :store FOR UPDATE"),
+        {"store": store},
+    )
+    row = found.one_or_none()
+    return None if row is None else StoreSettings(row.name, row.timezone, row.currency, row.language)
+
+
+async def save_store_settings(session: AsyncConnection, store: str, settings: StoreSettings, now: datetime) -> None:
+    """Make the store, or change it."""
+    await session.execute(
+        text(
+            "INSERT INTO access.stores (store, name, timezone, currency, language, created_at, changed_at)"
+            " VALUES (:store, :name, :timezone, :currency, :language, :now, :now)"
+            " ON CONFLICT (store) DO UPDATE SET name = excluded.name, timezone = excluded.timezone,"
+            " currency = excluded.currency, language = excluded.language, changed_at = excluded.changed_at"
+        ),
+        {"store": store, "now": now, **asdict(settings)},
+    )
+
+
+async def has_events(session: AsyncConnection, store: str) -> bool:
+    """Whether anything that this service knows of has happened in the store: orders, SKUs, policies."""
+    found = await session.execute(
+        text(
+            "SELECT EXISTS (SELECT FROM orders.orders WHERE store = :store)"
+            " OR EXISTS (SELECT FROM orders.refunds WHERE store = :store)"
+            " OR EXISTS (SELECT FROM orders.skus WHERE store = :store)"
+            " OR EXISTS (SELECT FROM orders.policies WHERE store = :store)"
+        ),
+        {"store": store},
+    )
+    return bool(found.scalar_one())
