@@ -199,12 +199,12 @@ def _bounded(value: Any) -> Any:
 
 Instant = Annotated[
     datetime,
-    BeforeValidator(_instant, json_schema_input_type=str),
+    BeforeValidator(_instant),
     Field(description="RFC 3339 with offset", examples=["2024-07-01T10:00:00+08:00"]),
 ]
 Day = Annotated[
     date,
-    BeforeValidator(_day, json_schema_input_type=str),
+    BeforeValidator(_day),
     Field(description="a day in the store's time zone", examples=["2024-07-01"]),
 ]
 LocalHour = Annotated[
@@ -220,7 +220,9 @@ Number = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type":
 FreeJson = Annotated[JsonValue, AfterValidator(_bounded)]
 FreeObject = Annotated[dict[str, JsonValue], AfterValidator(_bounded)]
 
-Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="1 to 128 of A-Z a-z 0-9 . _ : -")]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+"""An id as clients give it."""
+
 ReservationId = Annotated[
     str,
     Field(
@@ -242,7 +244,9 @@ StoreId = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9._:-]{1,64})$", examples
 Sku = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="case-sensitive", examples=["A001"])]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217", examples=["CNY"])]
 
-Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$", description="a short text of one line")]
+Label = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
+"""A short text of one line."""
+
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=4_000, description="free text"), FreeText()]
 LongText = Annotated[str, Field(pattern=r"^[^\x00]*$", max_length=20_000, description="free text"), FreeText()]
 Url = Annotated[str, Field(pattern=r"^[^\x00-\x20\x7f]{1,2000}$", examples=["https://img.example.com/a001.jpg"])]

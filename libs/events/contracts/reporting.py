@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, Strict
 
-from libs.events.contracts.base import Count, Event, FreeJson, Id, Label, Labels, Value, Whole
+from libs.events.contracts.base import Count, Event, FreeJson, Id, Label, Labels, Value, Version, Whole
 
 MAX_CHANGED_CELLS: Final = 1_000
 
@@ -37,6 +37,8 @@ class ReportPublished(Event):
         dict[Label, Annotated[tuple[Whole, ...], Strict(False)]], Field(examples=[{"orders": [17, 4, 0]}])
     ]
     """topic -> next offset per partition (D35)"""
+    versions: Annotated[dict[Label, Version], Field(examples=[{"conversion.order_uv": 1}])] | None = None
+    """definition -> version used (D31)"""
     reason: Label | None = None
 
     @property
