@@ -64,7 +64,8 @@ def _type(kind: Any) -> Any:
     if origin is Literal or kind in (str, int, bool, NoneType):
         return kind
     if origin is tuple and typing.get_args(kind)[1:] == (Ellipsis,):
-        return tuple[_type(typing.get_args(kind)[0]), ...]
+        item: Any = _type(typing.get_args(kind)[0])
+        return tuple[item, ...]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _nested(kind)
     raise NotDerivable(repr(kind))
