@@ -21,11 +21,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from libs.events.tables import event_tables, journal_table
+from libs.events.tables import journal_table
 from libs.service.database import metadata as service_metadata
+from libs.service.runtime import service_tables
 
 metadata = service_metadata("kpi")
-EVENT_TABLES = event_tables(metadata)
+SHARED = service_tables(metadata)
+EVENT_TABLES = SHARED.events
 JOURNAL = journal_table(metadata)
 
 INSTANT = DateTime(timezone=True)
@@ -99,6 +101,22 @@ DOCUMENT = Table(
     Column("recorded_us", BigInteger, primary_key=True),
     Column("event_id", Text, primary_key=True),
     Column("body", JSONB, nullable=False),
+)
+
+# what people define over HTTP
+
+DEFINITION = Table(
+    "definition",
+    metadata,
+    Column("store", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="target, campaign, experiment"),
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("changed_at", INSTANT, nullable=False),
+    Column("ends_at", INSTANT, comment="when it ends by itself"),
+    Column("ended_at", INSTANT, comment="when its end was told"),
+    Index("ix_definition_ending", "ends_at", postgresql_where=text("ended_at IS NULL AND ends_at IS NOT NULL")),
 )
 
 # figures
@@ -235,6 +253,7 @@ STORE_TABLES: tuple[str, ...] = (
     "buyer",
     "sku",
     "document",
+    "definition",
     "figure",
     "figure_delta",
     "bucket",
@@ -244,5 +263,6 @@ STORE_TABLES: tuple[str, ...] = (
     "import_change",
     "quarantined",
     "store_start",
+    "idempotency",
 )
 """Tables whose rows belong to a store; row-level security keeps them apart."""
