@@ -81,6 +81,7 @@ class Book:
             self._index(known)
         else:
             known.lines = {**reservation.lines, **known.lines}
+            known.is_whole = known.is_whole or reservation.is_whole
         for line in known.lines.values():
             self.lines_of[known.store, line.sku].setdefault(known.reservation_id, (known, line))
 

@@ -36,13 +36,14 @@ def reserve(book: Book, command: Reserve, now: datetime) -> Outcome | Problem:
         return _unknown_skus(command, unknown)
     given_up = _given_up(book, command)
     reservation = _new(command)
-    short = shortages(book, reservation, wanted, given_up)
+    short = shortages(book, reservation, wanted, now, given_up)
     if short and not command.backorder:
         return refuse(book, reservation, command, wanted, short)
+    given_up = [old for old in given_up if old.is_open]
     for old in given_up:
         reason: ReleaseReason = "amended" if old.reservation_id == command.replaces else "replaced"
         end(book, old, Status.RELEASED, reason, command.cause)
-    grant(book, reservation, wanted, {s.sku: s.wanted - s.available for s in short}, command.cause)
+    grant(book, reservation, wanted, missing(book, reservation, wanted) if short else {}, command.cause)
     if command.allocate:
         allocate_held(book, reservation, command.cause)
     for old in given_up:
@@ -86,9 +87,29 @@ def _given_up(book: Book, command: Reserve) -> list[Reservation]:
 
 
 def shortages(
-    book: Book, reservation: Reservation, wanted: Mapping[str, int], given_up: Sequence[Reservation] = ()
+    book: Book,
+    reservation: Reservation,
+    wanted: Mapping[str, int],
+    now: datetime,
+    given_up: Sequence[Reservation] = (),
 ) -> list[Shortage]:
-    """The SKUs of which the reservation cannot have all it wants, with what it could have."""
+    """The SKUs of which the reservation cannot have all it wants, once expired holds on them are swept (D18)."""
+    short = _short(book, reservation, wanted, given_up)
+    swept = [sweep(book, book.levels[reservation.store, s.sku], now) for s in short]
+    return _short(book, reservation, wanted, given_up) if any(swept) else short
+
+
+def sweep(book: Book, level: Level, now: datetime) -> bool:
+    """Take back the expired holds on a SKU that the book knows of; whether there were any."""
+    due = [r for r, _ in book.open_lines(level) if r.is_whole and r.has_expired(now)]
+    for reservation in due:
+        expire_if_due(book, reservation, now)
+    return bool(due)
+
+
+def _short(
+    book: Book, reservation: Reservation, wanted: Mapping[str, int], given_up: Sequence[Reservation]
+) -> list[Shortage]:
     short = []
     for sku, quantity in wanted.items():
         level = book.levels[reservation.store, sku]
@@ -112,6 +133,18 @@ def _reachable(book: Book, reservation: Reservation, level: Level, given_up: Seq
             free += line.promised - line.from_lock
             locked += line.from_lock if old.campaign == reservation.campaign else 0
     return max(0, free - level.safety_hidden) + locked
+
+
+def missing(book: Book, reservation: Reservation, wanted: Mapping[str, int]) -> dict[str, int]:
+    """What an order that is not refused cannot get of each SKU; withheld units are for it too (D22)."""
+    return {sku: quantity - obtainable(book, reservation, sku, quantity) for sku, quantity in wanted.items()}
+
+
+def obtainable(book: Book, reservation: Reservation, sku: str, quantity: int) -> int:
+    """How many of so many units there are: in its campaign's lock and free."""
+    level = book.levels[reservation.store, sku]
+    lock = book.lock_of(level, reservation.campaign)
+    return min(quantity, level.free + (lock.locked if lock else 0))
 
 
 def refuse(
@@ -147,9 +180,9 @@ def out_of_stock(reservation: Reservation, pieces: Sequence[Piece]) -> OutOfStoc
 
 
 def grant(
-    book: Book, reservation: Reservation, wanted: Mapping[str, int], missing: Mapping[str, int], cause: Cause
+    book: Book, reservation: Reservation, wanted: Mapping[str, int], lacking: Mapping[str, int], cause: Cause
 ) -> None:
-    """Promise what is wanted, except for what is missing, which the reservation is owed."""
+    """Promise what is wanted, except for what is lacking, which the reservation is owed."""
     book.open(reservation)
     held = []
     for sku, quantity in wanted.items():
@@ -157,7 +190,7 @@ def grant(
         line = book.add_line(reservation, sku, quantity, is_goods=level.is_goods)
         if not level.is_goods:
             continue
-        short = missing.get(sku, 0)
+        short = lacking.get(sku, 0)
         if quantity > short:
             book.claim(reservation, line, quantity - short, cause)
             held.append(Piece(sku, quantity - short))
@@ -178,7 +211,7 @@ def _again(book: Book, known: Reservation, command: Reserve, now: datetime) -> O
         return Conflict(f"reservation {known.reservation_id} exists with other lines")
     if command.order is not None and known.order_id not in (None, command.order):
         return Conflict(f"reservation {known.reservation_id} belongs to another order")
-    expire_if_due(book, known, now, command.cause)
+    expire_if_due(book, known, now)
     if known.status is Status.REFUSED:
         return out_of_stock(known, command.pieces)
     if known.status is Status.HELD and command.order is not None:
@@ -207,7 +240,7 @@ def release(book: Book, command: Release, now: datetime) -> Outcome | Problem:
     reservation = book.reservations.get((command.store, command.reservation_id))
     if reservation is None:
         return NotFound("no such reservation")
-    expire_if_due(book, reservation, now, command.cause)
+    expire_if_due(book, reservation, now)
     if reservation.is_open:
         end(book, reservation, Status.RELEASED, command.reason, command.cause)
         refill(book, reservation, command.cause)
@@ -221,7 +254,7 @@ def allocate(book: Book, command: Allocate, now: datetime) -> Outcome | Problem:
         return NotFound("no such reservation")
     if reservation.order_id not in (None, command.order):
         return Conflict(f"reservation {reservation.reservation_id} belongs to another order")
-    expire_if_due(book, reservation, now, command.cause)
+    expire_if_due(book, reservation, now)
     if reservation.status is Status.HELD:
         if reservation.order_id is None:
             book.attach(reservation, command.order)
@@ -256,17 +289,18 @@ def note_sale(level: Level, cause: Cause) -> None:
 
 
 def expire(book: Book, command: Expire, now: datetime) -> Outcome | Problem:
-    """Take the hold back, if it has really run out and nobody was quicker."""
+    """Take the hold back, if it has really run out and nobody was quicker (D18)."""
     reservation = book.reservations.get((command.store, command.reservation_id))
     if reservation is None:
         return NotFound("no such reservation")
-    expire_if_due(book, reservation, now, command.cause)
+    expire_if_due(book, reservation, now)
     return standing(reservation)
 
 
-def expire_if_due(book: Book, reservation: Reservation, now: datetime, cause: Cause) -> None:
-    """Sweep a hold whose time is over."""
+def expire_if_due(book: Book, reservation: Reservation, now: datetime) -> None:
+    """Take back a hold whose time is over."""
     if reservation.has_expired(now):
+        cause = Cause("reservation", reservation.reservation_id, now, "rule:hold")
         end(book, reservation, Status.EXPIRED, "expired", cause)
         refill(book, reservation, cause)
 

@@ -27,7 +27,9 @@ from services.inventory.domain.holds import (
     end,
     expire_if_due,
     grant,
+    missing,
     note_sale,
+    obtainable,
     refill,
     refuse,
     shortages,
@@ -57,32 +59,25 @@ def accept_outside(book: Book, command: AcceptOutside, now: datetime) -> Outcome
         is_outside=True,
     )
     wanted = summed(command.pieces)
-    missing = {sku: quantity - _obtainable(book, reservation, sku, quantity) for sku, quantity in wanted.items()}
-    grant(book, reservation, wanted, missing, command.cause)
+    grant(book, reservation, wanted, missing(book, reservation, wanted), command.cause)
     return Done()
-
-
-def _obtainable(book: Book, reservation: Reservation, sku: str, quantity: int) -> int:
-    level = book.levels[reservation.store, sku]
-    lock = book.lock_of(level, reservation.campaign)
-    return min(quantity, level.free + (lock.locked if lock else 0))
 
 
 def pay(book: Book, command: Pay, now: datetime) -> Outcome | Problem:
     """Allocate the order's hold; where the synchronous call did not come through, hold anew or refuse (D16)."""
     mine = book.of_order(command.store, command.order)
     for reservation in mine:
-        expire_if_due(book, reservation, now, command.cause)
+        expire_if_due(book, reservation, now)
     standing = [r for r in mine if r.is_open]
     for reservation in standing:
         if reservation.status is Status.HELD:
             allocate_held(book, reservation, command.cause)
     if not standing and not any(r.status is Status.REFUSED for r in mine):
-        _hold_anew(book, command, mine)
+        _hold_anew(book, command, mine, now)
     return Done()
 
 
-def _hold_anew(book: Book, command: Pay, earlier: list[Reservation]) -> None:
+def _hold_anew(book: Book, command: Pay, earlier: list[Reservation], now: datetime) -> None:
     reservation = Reservation(
         store=command.store,
         reservation_id=next_reservation_id(command.order, (r.reservation_id for r in earlier)),
@@ -92,7 +87,7 @@ def _hold_anew(book: Book, command: Pay, earlier: list[Reservation]) -> None:
         campaign=command.campaign,
     )
     wanted = summed(command.pieces)
-    short = shortages(book, reservation, wanted)
+    short = shortages(book, reservation, wanted, now)
     if short:
         wish = Reserve(command.store, command.cause, reservation.reservation_id, command.pieces, None, command.order)
         refuse(book, reservation, wish, wanted, short)
@@ -175,7 +170,7 @@ def _grow(
     book.mark_line(reservation, line)
     if not level.is_goods:
         return 0
-    got = _obtainable(book, reservation, sku, more)
+    got = obtainable(book, reservation, sku, more)
     if got:
         book.claim(reservation, line, got, cause)
     book.owe(reservation, line, more - got, cause)

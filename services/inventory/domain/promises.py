@@ -65,6 +65,8 @@ class Reservation:
     expires_at: datetime | None = None
     lines: dict[str, Line] = field(default_factory=dict)
     refusal: tuple[Shortage, ...] = ()
+    is_whole: bool = True
+    """Whether all of its lines are loaded; else only some, to be filled or shortened, and its head stays as it is."""
 
     @property
     def key(self) -> Key:
