@@ -1,6 +1,5 @@
 """`opswire migrate`: bring every schema to the version of this program, or say what that would do."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -8,16 +7,7 @@ import typer
 from cli.command import command
 from cli.installation import DataOption, find_installation, owner_engine
 from cli.output import JsonOption, people, print_items
-from libs.events.bus_schema import create_bus_schema
 from libs.service.migration import SERVICES, migrate_all, migrations_of, pending
-
-
-async def migrate_everything(database_url: str) -> Mapping[str, list[str]]:
-    """Run what is missing of the shared schema, the bus and every service; gives the revisions applied."""
-    applied = await migrate_all(database_url)
-    async with owner_engine(database_url) as engine, engine.begin() as connection:
-        await connection.run_sync(create_bus_schema)
-    return applied
 
 
 async def planned(database_url: str) -> list[dict[str, str | None]]:
@@ -46,7 +36,7 @@ async def migrate(
     url = find_installation(data).database_url
     steps = await planned(url)
     if not plan:
-        await migrate_everything(url)
+        await migrate_all(url)
     print_items(steps, ("schema", "present", "needed"), as_json=as_json, none="every schema is up to date")
     if steps and not plan and not as_json:
         people.print("done")

@@ -13,6 +13,14 @@ from pydantic.fields import FieldInfo
 from cli.local.topology import SERVICES
 from libs.service.settings import Settings
 
+ENGLISH: Mapping[str, str] = {
+    "environment": "development or production; production refuses unsafe settings",
+    "host": "Address to listen on",
+    "port": "Port to listen on",
+    "log_level": "How much is logged",
+}
+"""For the few settings that say nothing about themselves."""
+
 CHINESE: Mapping[str, str] = {
     "database_url": "本套系统使用的 PostgreSQL 地址；不设置时 `opswire up` 自带数据库",
     "kafka": "Kafka 引导地址；不设置时使用 PostgreSQL 总线",
@@ -33,6 +41,9 @@ CHINESE: Mapping[str, str] = {
     "queue_seconds": "持续过载时可接受的等待时间（秒）",
     "drain_seconds": "收到 SIGTERM 后允许请求完成的时间（秒）",
     "stalled_seconds": "有消息待处理却无进展多久后进程退出（秒）",
+    "reporting.kpi_url": "读取未结束周期数据的 kpi 服务地址",
+    "reporting.settle_seconds": "周期测算完成到首版报告的时间（秒）",
+    "reporting.correction_seconds": "已发布周期出现首个更正到下一版的时间（秒）",
     "idempotency_hours": "为重复请求保留答复的时间（小时）",
 }
 """Descriptions in Chinese; the English ones stand at the settings themselves. A test finds what is missing."""
@@ -78,10 +89,15 @@ def _settings_of(owner: type[Settings], service: str, known: frozenset[str]) -> 
                 variable=_variable(service, name),
                 service=service,
                 default=_default(info),
-                english=info.description or "",
+                english=info.description or _shared_description(name),
                 chinese=CHINESE.get(f"{service}.{name}", CHINESE.get(name, "")),
                 is_secret=isinstance(info.default, SecretStr),
             )
+
+
+def _shared_description(name: str) -> str:
+    shared = Settings.model_fields.get(name)
+    return (shared.description if shared else None) or ENGLISH.get(name, "")
 
 
 def _differs(name: str, info: FieldInfo) -> bool:

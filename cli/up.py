@@ -21,11 +21,11 @@ from cli.local.postgres import LocalPostgres, PostgresFailed
 from cli.local.processes import is_port_free
 from cli.local.supervisor import Child, Program, supervised, tail
 from cli.local.topology import FIRST_PORT, SERVICES, Topology, platform_environment, service_command
-from cli.migrate import migrate_everything
 from cli.operator_key import operator_key
 from cli.output import CommandFailed, JsonOption, errors, people, print_json
 from cli.stores import ensure_store
 from libs.service.database import async_url
+from libs.service.migration import migrate_all
 
 READY_SECONDS = 90.0
 WATCH_SECONDS = 0.5
@@ -110,7 +110,7 @@ async def running_platform(wish: Wish) -> AsyncIterator[Installation]:
     wish.logs.mkdir(parents=True, exist_ok=True)
     with only_one(wish.data), database(wish) as (server, url):
         require_free_ports(wish.topology)
-        await migrate_everything(url)
+        await migrate_all(url)
         wish = replace(wish, database_url=url)
         children = [Child(program, died=report_death) for program in programs(wish)]
         async with supervised(children, *([watch(server)] if server else [])):

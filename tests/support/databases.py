@@ -14,7 +14,7 @@ from cli.local.postgres import run_psql
 from tests.support.guardian import ROOT, only_one, shared_server
 
 GIVEN = "OPSWIRE_TEST_DATABASE_URL"
-SCHEMA_SOURCES = ("libs/**/*.py", "services/*/migrations/**/*.py", "services/*/tables.py", "cli/migrate.py")
+SCHEMA_SOURCES = ("libs/**/*.py", "services/*/migrations/**/*.py", "services/*/tables.py")
 
 
 def server_url() -> URL:
@@ -68,13 +68,13 @@ def _build_template(server: URL, name: str) -> None:
 
 def _in_own_loop(url: str) -> None:
     """Migrations run their own event loop, so they get a thread of their own."""
-    from cli.migrate import migrate_everything
+    from libs.service.migration import migrate_all
 
     problems: list[BaseException] = []
 
     def work() -> None:
         try:
-            asyncio.run(migrate_everything(url))
+            asyncio.run(migrate_all(url))
         except BaseException as problem:  # noqa: BLE001 - raised again below
             problems.append(problem)
 
