@@ -4,24 +4,21 @@ async def receive(body: Receipt, call: Call) -> Response:
     return await call.once(lambda tx: handlers.receive_stock(body.command(), tx))
 """
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends
-from sqlalchemy.exc import DBAPIError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from libs.events.failures import sqlstate
 from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
-from libs.service import etags, idempotency, problems, wire
+from libs.service import etags, idempotency, problems
+from libs.service.answers import Action, Answer, Given, Repeatable
 from libs.service.auth import EVERY_STORE, Principal
 from libs.service.errors import Forbidden, Problem, Unauthenticated, Validation, fault
 from libs.service.idempotency import Claim, Kept
@@ -34,33 +31,6 @@ if TYPE_CHECKING:
 
 P = TypeVar("P")
 KEY_LENGTH = 255
-_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an action answers: instants as `datetime` (written in the store's offset), models, dicts, lists.
-
-    An answer of `once` is kept for repeats: no personal data in it that is not masked.
-    """
-
-    status: int
-    body: Any = None
-    etag: int | str | None = None
-    location: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def all_headers(self) -> dict[str, str]:
-        """The headers with those of the version and the place."""
-        made = dict(self.headers)
-        if self.etag is not None:
-            made["ETag"] = etags.etag_of(self.etag)
-        if self.location is not None:
-            made["Location"] = self.location
-        return made
-
-
-Action = Callable[[Transaction], Awaitable[Answer]]
 
 
 class CallContext:
@@ -77,6 +47,7 @@ class CallContext:
         self.body = body
         self._principal = principal
         self._store: str | None = None
+        self._info: StoreInfo | None = None
 
     # who and where
 
@@ -107,8 +78,10 @@ class CallContext:
         return self
 
     async def store_info(self) -> StoreInfo:
-        """Zone, currency and language of the call's store. Raises NotFound."""
-        return await self.runtime.stores.get(self.store)
+        """Zone, currency and language of the call's store; looked up once a call. Raises NotFound."""
+        if self._info is None or self._info.store != self.store:
+            self._info = await self.runtime.stores.get(self.store)
+        return self._info
 
     @cached_property
     def named_store(self) -> str | None:
@@ -191,12 +164,12 @@ class CallContext:
 
     async def reply(self, answer: Answer) -> Response:
         """Answer without keeping it (reads). 304 when `If-None-Match` names the version."""
-        headers = answer.all_headers()
-        tag = headers.get("ETag")
+        kept = answer.kept(self._zone)
+        tag = kept.headers.get("ETag")
         known = self.request.headers.get("if-none-match")
         if tag and known and self.request.method == "GET" and tag in etags.tags_in(known):
             return Response(status_code=304, headers={"ETag": tag})
-        return _response(Kept(answer.status, await self._encode(answer.body), headers))
+        return _response(kept)
 
     async def page(self, items: list[Any], next_cursor: str | None) -> Response:
         """Answer a page of a list, with `Link: rel="next"`."""
@@ -212,12 +185,7 @@ class CallContext:
         With an `Idempotency-Key` or a `natural` id (kind, id) the answer is kept in the same transaction; a repeat gets
         it again without a second effect. A deadlock is tried again, so the action touches nothing but its transaction.
         """
-        claims = self._claims(natural)
-        try:
-            kept = await self._attempts(action, claims)
-        except Problem as problem:
-            kept = await self._keep_problem(problem, claims)
-        return self._given(kept)
+        return self._given(await self._repeatable(natural).once(action))
 
     async def once_after(
         self,
@@ -231,14 +199,14 @@ class CallContext:
         `prepare` runs only when no answer is kept yet, may run again at a repeat (give it the same ids), and what it
         refuses is kept like what the action refuses.
         """
-        recalled = await self.recall(natural=natural)
-        if recalled is not None:
-            return recalled
+        repeatable = self._repeatable(natural)
+        if (kept := await repeatable.recall()) is not None:
+            return self.given(kept)
         try:
             prepared = await prepare()
         except Problem as problem:
-            return self._given(await self._keep_problem(problem, self._claims(natural)))
-        return await self.once(lambda tx: action(tx, prepared), natural=natural)
+            return self._given(await repeatable.refuse(problem))
+        return self._given(await repeatable.once(lambda tx: action(tx, prepared)))
 
     async def once_then(
         self,
@@ -251,114 +219,64 @@ class CallContext:
 
         `settle` runs only after the first call; an answer that it gives replaces the one that was kept.
         """
-        claims = self._claims(natural)
-        try:
-            kept = await self._attempts(action, claims)
-        except Problem as problem:
-            return self._given(await self._keep_problem(problem, claims))
-        if not kept[1] and (settled := await settle()) is not None:
-            kept = await self._replace(settled, claims), False
-        return self._given(kept)
+        repeatable = self._repeatable(natural)
+        given = await repeatable.once(action)
+        is_first = not given.repeated and given.kept.problem is None
+        if is_first and (settled := await settle()) is not None:
+            given = await repeatable.replace(settled)
+        return self._given(given)
 
     async def recall(self, *, natural: tuple[str, str] | None = None) -> Response | None:
         """The answer kept for this call, if any. Raises IdempotencyMismatch, Conflict."""
-        claims = self._claims(natural)
-        if not claims:
-            return None
-        async with self.read() as tx:
-            for wanted in claims:
-                kept = await idempotency.look_up(tx.session, self._table, wanted)
-                if kept is not None:
-                    return self._given(kept, repeated=True)
-        return None
+        kept = await self._repeatable(natural).recall()
+        return None if kept is None else self.given(kept)
 
-    # inside
+    def claims(self, natural: tuple[str, str] | None = None) -> list[Claim]:
+        """What this call claims: its key's claim first, then its natural id's; every call takes them in this order.
 
-    @property
-    def _table(self) -> Any:
-        return self.runtime.tables.idempotency
-
-    def _claims(self, natural: tuple[str, str] | None) -> list[Claim]:
-        """The key's claim first, then the natural id's: every call takes them in this order."""
-        asked = self._asked
+        For handlers that gather calls into one transaction and claim them by `idempotency.claim_all`.
+        """
         claims = []
         if (key := self.idempotency_key) is not None:
             route = f"{self.request.method} {self.request.url.path}"
-            claims.append(Claim(self.store, route, key, asked))
+            claims.append(Claim(self.store, route, key, idempotency.fingerprint(self._query, self._said)))
         if natural is not None:
+            asked = idempotency.fingerprint(self._said)
             claims.append(Claim(self.store, idempotency.NATURAL + natural[0], natural[1], asked))
         return claims
 
-    @cached_property
-    def _asked(self) -> bytes:
-        body = self.body
-        if isinstance(body, dict) and "store" in body:
-            body = {name: value for name, value in body.items() if name != "store"}
-        return idempotency.fingerprint(body)
-
-    async def _attempts(self, action: Action, claims: list[Claim]) -> tuple[Kept, bool]:
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return await self._attempt(action, claims)
-            except DBAPIError as error:
-                if sqlstate(error) not in ("40001", "40P01") or attempt == _TRIES:
-                    raise
-            await asyncio.sleep(random.uniform(0.005, 0.05) * attempt)
-        raise AssertionError("unreachable")
-
-    async def _attempt(self, action: Action, claims: list[Claim]) -> tuple[Kept, bool]:
-        async with self.begin() as tx:
-            for wanted in claims:
-                kept = await idempotency.claim(tx.session, self._table, wanted, tx.now)
-                if kept is not None:
-                    return await self._again(tx, kept, claims)
-            answer = await action(tx)
-            kept = Kept(answer.status, await self._encode(answer.body), answer.all_headers())
-            for wanted in claims:
-                await idempotency.keep(tx.session, self._table, wanted, kept)
-        return kept, False
-
-    async def _replace(self, answer: Answer, claims: list[Claim]) -> Kept:
-        kept = Kept(answer.status, await self._encode(answer.body), answer.all_headers())
-        if claims:
-            async with self.begin() as tx:
-                for wanted in claims:
-                    await idempotency.keep(tx.session, self._table, wanted, kept)
-        return kept
-
-    async def _again(self, tx: Transaction, kept: Kept, claims: list[Claim]) -> tuple[Kept, bool]:
-        """A repeat: what this transaction claimed meanwhile (a new key for an old natural id) gets the same answer."""
-        for wanted in claims:
-            await idempotency.keep(tx.session, self._table, wanted, kept)
-        return kept, True
-
-    async def _keep_problem(self, problem: Problem, claims: list[Claim]) -> tuple[Kept, bool]:
-        """Keep what was refused, after the rollback, for the key alone; a parallel repeat's answer wins over ours."""
-        by_key = [wanted for wanted in claims if not wanted.is_natural]
-        if not problem.kept or not by_key:
-            raise problem
-        kept = Kept(problem.status, headers=problem.headers, problem=problems.document(problem))
-        async with self.runtime.api.begin(self.store) as tx:
-            other = await idempotency.claim(tx.session, self._table, by_key[0], tx.now)
-            if other is not None:
-                return other, True
-            await idempotency.keep(tx.session, self._table, by_key[0], kept)
-        return kept, False
-
-    def _given(self, kept: "tuple[Kept, bool] | Kept", *, repeated: bool = False) -> Response:
-        if isinstance(kept, tuple):
-            kept, repeated = kept
+    def given(self, kept: Kept, *, repeated: bool = True) -> Response:
+        """An answer that was kept, as the answer to this call: with its own language and request id."""
         if repeated:
             ANSWERS_REPEATED.labels(self.runtime.name).inc()
         if kept.problem is not None:
             return problems.response(dict(kept.problem), self.request, kept.headers)
         return _response(kept)
 
-    async def _encode(self, body: Any) -> bytes:
-        if body is None:
-            return b""
-        zone = (await self.store_info()).zone if self._principal or self._store else None
-        return wire.encode(body, zone)
+    # inside
+
+    def _repeatable(self, natural: tuple[str, str] | None) -> Repeatable:
+        return Repeatable(self.begin, self.runtime.tables.idempotency, self.claims(natural), self._zone)
+
+    def _given(self, given: Given) -> Response:
+        return self.given(given.kept, repeated=given.repeated)
+
+    @property
+    def _said(self) -> Any:
+        """The body without the store, which the claim names already."""
+        if not isinstance(self.body, dict):
+            return self.body
+        return {name: value for name, value in self.body.items() if name != "store"}
+
+    @property
+    def _query(self) -> list[tuple[str, str]]:
+        """What the address asks besides its path; a dry run is not the same call as a run."""
+        return sorted(pair for pair in self.request.query_params.multi_items() if pair[0] != "store")
+
+    @property
+    def _zone(self) -> ZoneInfo | None:
+        """The store's, once it is looked up (the route has done it); a call about no store answers in UTC."""
+        return self._info.zone if self._info else None
 
 
 def _response(kept: Kept) -> Response:
@@ -373,3 +291,5 @@ def call_of(request: Request) -> CallContext:
 
 
 Call = Annotated[CallContext, Depends(call_of)]
+
+__all__ = ["Action", "Answer", "Call", "CallContext", "call_of"]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.events.failures import sqlstate
-from libs.service.errors import Conflict, IdempotencyMismatch, InProgress
+from libs.service.errors import Conflict, IdempotencyMismatch, InProgress, Problem
 
 NATURAL = "natural:"
 
@@ -43,12 +43,17 @@ class Claim:
     store: str
     route: str
     key: str
-    fingerprint: bytes
+    fingerprint: bytes = field(compare=False)
 
     @property
     def is_natural(self) -> bool:
         """Claimed by the id of the thing itself, not by an `Idempotency-Key`."""
         return self.route.startswith(NATURAL)
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """The row; claims of several rows are made in this order."""
+        return self.store, self.route, self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,65 +66,72 @@ class Kept:
     problem: Mapping[str, Any] | None = None
 
 
-def natural(store: str, kind: str, name: str, body: Any) -> Claim:
-    """The claim of a natural id (D2): same body, same answer; another body, Conflict."""
-    return Claim(store, NATURAL + kind, name, fingerprint(body))
+Taken = Kept | Problem
+"""Why a claim is not the caller's: its answer is known, or it was made with another body."""
 
 
-def fingerprint(body: Any) -> bytes:
+def fingerprint(*parts: Any) -> bytes:
     """The same for bodies that say the same, whatever their blanks and the order of their members."""
-    if isinstance(body, bytes):
-        return hashlib.sha256(body).digest()
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":"), default=str).encode()).digest()
+    digests = [hashlib.sha256(part if isinstance(part, bytes) else _canonical(part)).digest() for part in parts]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
+
+
+def _canonical(body: Any) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode()
 
 
 async def claim(session: AsyncConnection, table: Table, wanted: Claim, now: datetime) -> Kept | None:
-    """Claim, or get the answer that was kept.
+    """Claim (None), or get the answer that was kept.
 
     Waits for another transaction with the same claim as long as the engine's lock timeout, 5 s. Raises InProgress after
     that, IdempotencyMismatch or Conflict when the claim was made with another body.
     """
-    if await _insert(session, table, wanted, now):
-        return None
-    kept = await look_up(session, table, wanted)
-    if kept is None:
-        raise InProgress
-    return kept
+    taken = (await claim_all(session, table, [wanted], now)).get(wanted)
+    if isinstance(taken, Problem):
+        raise taken
+    return taken
+
+
+async def claim_all(
+    session: AsyncConnection, table: Table, wanted: Sequence[Claim], now: datetime
+) -> dict[Claim, Taken]:
+    """Claim all of these (each once) in one statement; those that are taken are returned. Raises InProgress."""
+    ordered = sorted(wanted, key=lambda one: one.place)
+    mine = await _insert(session, table, ordered, now)
+    taken = await _load(session, table, [one for one in ordered if one.place not in mine])
+    return {one: taken.get(one) or InProgress() for one in ordered if one.place not in mine}
 
 
 async def look_up(session: AsyncConnection, table: Table, wanted: Claim) -> Kept | None:
     """The answer kept for this claim, if any. Raises IdempotencyMismatch, Conflict."""
-    row = (
-        await session.execute(
-            text(
-                f"SELECT fingerprint, status, headers, body, problem FROM {table.fullname}"
-                " WHERE store = :store AND route = :route AND key = :key"
-            ),
-            {"store": wanted.store, "route": wanted.route, "key": wanted.key},
-        )
-    ).one_or_none()
-    if row is None or row.status is None:
-        return None
-    if bytes(row.fingerprint) != wanted.fingerprint:
-        _refuse(wanted)
-    return Kept(row.status, bytes(row.body or b""), row.headers or {}, row.problem)
+    taken = (await _load(session, table, [wanted])).get(wanted)
+    if isinstance(taken, Problem):
+        raise taken
+    return taken
 
 
 async def keep(session: AsyncConnection, table: Table, claimed: Claim, kept: Kept) -> None:
     """Write down the answer of a claim, in the transaction of its effect."""
+    await keep_all(session, table, {claimed: kept})
+
+
+async def keep_all(session: AsyncConnection, table: Table, answers: Mapping[Claim, Kept]) -> None:
+    """Write down the answers of claims, in the transaction of their effects, in one statement."""
+    if not answers:
+        return
+    kept = list(answers.values())
     await session.execute(
         text(
-            f"UPDATE {table.fullname} SET status = :status, body = :body, headers = CAST(:headers AS jsonb),"
-            " problem = CAST(:problem AS jsonb) WHERE store = :store AND route = :route AND key = :key"
+            f"UPDATE {table.fullname} t SET status = a.status, body = a.body, headers = CAST(a.headers AS jsonb),"
+            f" problem = CAST(a.problem AS jsonb) FROM {_places(**_ANSWER)}"
+            " WHERE (t.store, t.route, t.key) = (a.store, a.route, a.key)"
         ),
         {
-            "store": claimed.store,
-            "route": claimed.route,
-            "key": claimed.key,
-            "status": kept.status,
-            "body": kept.body,
-            "headers": json.dumps(dict(kept.headers)),
-            "problem": None if kept.problem is None else json.dumps(kept.problem, ensure_ascii=False),
+            **_columns(list(answers)),
+            "status": [one.status for one in kept],
+            "body": [one.body for one in kept],
+            "headers": [json.dumps(dict(one.headers)) for one in kept],
+            "problem": [None if one.problem is None else json.dumps(one.problem, ensure_ascii=False) for one in kept],
         },
     )
 
@@ -133,30 +145,58 @@ async def purge(session: AsyncConnection, table: Table, before: datetime) -> int
     return done.rowcount
 
 
-async def _insert(session: AsyncConnection, table: Table, wanted: Claim, now: datetime) -> bool:
+async def _insert(
+    session: AsyncConnection, table: Table, ordered: Sequence[Claim], now: datetime
+) -> set[tuple[str, str, str]]:
+    """The places that are ours from now on."""
+    statement = text(
+        f"INSERT INTO {table.fullname} (store, route, key, fingerprint, created_at)"
+        f" SELECT store, route, key, fingerprint, :now FROM {_places(fingerprint='bytea')} ORDER BY n"
+        " ON CONFLICT DO NOTHING RETURNING store, route, key"
+    )
+    values = {**_columns(ordered), "fingerprint": [one.fingerprint for one in ordered], "now": now}
     try:
-        done = await session.execute(
-            text(
-                f"INSERT INTO {table.fullname} (store, route, key, fingerprint, created_at)"
-                " VALUES (:store, :route, :key, :fingerprint, :now) ON CONFLICT DO NOTHING"
-            ),
-            {
-                "store": wanted.store,
-                "route": wanted.route,
-                "key": wanted.key,
-                "fingerprint": wanted.fingerprint,
-                "now": now,
-            },
-        )
+        return {(row.store, row.route, row.key) for row in await session.execute(statement, values)}
     except DBAPIError as error:
         if sqlstate(error) == "55P03":
             raise InProgress from error
         raise
-    return done.rowcount > 0
 
 
-def _refuse(wanted: Claim) -> None:
+async def _load(session: AsyncConnection, table: Table, wanted: Sequence[Claim]) -> dict[Claim, Taken]:
+    if not wanted:
+        return {}
+    rows = await session.execute(
+        text(
+            f"SELECT t.* FROM {table.fullname} t JOIN {_places()} USING (store, route, key) WHERE t.status IS NOT NULL"
+        ),
+        _columns(wanted),
+    )
+    found = {(row.store, row.route, row.key): row for row in rows}
+    return {one: _taken(one, found[one.place]) for one in wanted if one.place in found}
+
+
+def _taken(wanted: Claim, row: Any) -> Taken:
+    if bytes(row.fingerprint) == wanted.fingerprint:
+        return Kept(row.status, bytes(row.body), row.headers, row.problem)
     if wanted.is_natural:
-        kind = wanted.route.removeprefix(NATURAL)
-        raise Conflict(f"{kind} {wanted.key} exists with another content")
-    raise IdempotencyMismatch("this Idempotency-Key was used with another body")
+        return Conflict(f"{wanted.route.removeprefix(NATURAL)} {wanted.key} exists with another content")
+    return IdempotencyMismatch("this Idempotency-Key was used with another body")
+
+
+_ANSWER = {"status": "int", "body": "bytea", "headers": "text", "problem": "text"}
+
+
+def _places(**more: str) -> str:
+    """The claims as a table expression `a`, numbered by `n`, with further columns of these types."""
+    columns = {"store": "text", "route": "text", "key": "text", **more}
+    arrays = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in columns.items())
+    return f"unnest({arrays}) WITH ORDINALITY AS a({', '.join(columns)}, n)"
+
+
+def _columns(claims: Sequence[Claim]) -> dict[str, list[str]]:
+    return {
+        "store": [one.store for one in claims],
+        "route": [one.route for one in claims],
+        "key": [one.key for one in claims],
+    }

@@ -24,6 +24,9 @@ from libs.service.overload import Gate
 UNGUARDED = frozenset({"/healthz", "/readyz", "/metrics", "/version"})
 """Answered under any load: whoever watches the service must not be told that it is busy."""
 
+SLOW_SECONDS = 1.0
+"""Calls that took longer, and those that failed, are logged one by one; the metrics have the rest."""
+
 
 class Identified:
     """Gives every call an id: in the answer's header, in problems, in the log."""
@@ -41,11 +44,14 @@ class Identified:
 
         async def numbered(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), _NOSNIFF]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self.app(scope, receive, numbered)
+
+
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Measured:
@@ -78,7 +84,8 @@ class Measured:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         REQUESTS.labels(self.service, method, route, str(status)).inc()
         REQUEST_SECONDS.labels(self.service, method, route).observe(seconds)
-        get_logger(__name__).debug("answered", method=method, route=route, status=status, seconds=round(seconds, 4))
+        if seconds > SLOW_SECONDS or status >= 500:
+            get_logger(__name__).info("answered", method=method, route=route, status=status, seconds=round(seconds, 3))
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from libs.events import strict_json
 from libs.service import problems
-from libs.service.auth import SCOPES, Principal
+from libs.service.auth import EVERY_STORE, SCOPES, Principal
 from libs.service.call import CallContext
 from libs.service.errors import BodyTimeout, Forbidden, InvalidBody, TooLarge, UnsupportedMedia, Validation, fault
 
@@ -98,6 +98,16 @@ class Router(APIRouter):
     def delete(self, path: str, *, scope: str, **options: Any) -> Callable[[F], F]:  # type: ignore[override]
         """A removal."""
         return self._declare("DELETE", path, scope, options)
+
+    def options(self, path: str, *, scope: str, **options: Any) -> Callable[[F], F]:  # type: ignore[override]
+        """A browser's question before a call from elsewhere."""
+        return self._declare("OPTIONS", path, scope, options)
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        """Only for routes that were declared with a scope. Raises TypeError for any other."""
+        if options.get("route_class_override") is None:
+            raise TypeError(f"{path}: declare it by get, post, put, delete or options, with its scope")
+        super().add_api_route(path, endpoint, **options)
 
     def _declare(self, method: str, path: str, scope: str, options: dict[str, Any]) -> Callable[[F], F]:
         contract = Contract(_known(scope), *(options.pop(name, False) for name in ("large", "raw", "beacon")))
@@ -179,8 +189,8 @@ async def _open(request: Request, route: ServiceRoute, model: BodyModel | None) 
 
 async def _check_store(call: CallContext) -> None:
     """Another store's name is refused before anything is done; a store that does not exist is not found."""
-    if call.principal.store != "*" or call.named_store is not None:
-        await call.runtime.stores.get(call.store)
+    if call.principal.store != EVERY_STORE or call.named_store is not None:
+        await call.store_info()
 
 
 async def _authenticate(request: Request, runtime: "Runtime", contract: Contract) -> Principal | None:

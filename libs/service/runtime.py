@@ -27,6 +27,7 @@ from libs.service.privacy import Pseudonyms
 from libs.service.settings import Settings
 from libs.service.stores import StoreInfo, Stores
 from libs.service.tickers import Tick, every
+from libs.service.watchdog import Watchdog
 
 Loop = Callable[[], Awaitable[None]]
 Check = Callable[[], Awaitable[str | None]]
@@ -79,6 +80,7 @@ class Runtime:
     def __post_init__(self) -> None:
         self.keyring = Keyring(self._load_key, self.clock)
         self.stores = Stores(self._load_stores)
+        self.watchdog = Watchdog(self.clock, timedelta(seconds=self.settings.stalled_seconds))
         self.gate = Gate(
             concurrency=self.settings.concurrency,
             burst=self.settings.burst,
@@ -175,6 +177,10 @@ class Runtime:
         async with self.worker.begin(read_only=True) as tx:
             return await stores.load_stores(tx.session, store)
 
+    async def _watch(self) -> None:
+        for consumer in self.consumers:
+            await self.watchdog.look(consumer)
+
     async def _save_last_uses(self) -> None:
         used = dict(self.keyring.used)
         self.keyring.used.clear()
@@ -253,6 +259,7 @@ def _furnish(runtime: Runtime) -> None:
     """The loops and checks that every service has."""
     runtime.loop("relay", runtime.relay.run)
     runtime.every("last uses of keys", 30, runtime._save_last_uses)
+    runtime.every("watchdog", 5, runtime._watch)
     runtime.every("purge kept answers", 600, runtime._purge)
     runtime.check("database", lambda: _database(runtime))
     runtime.check("bus", lambda: _bus(runtime))
@@ -293,10 +300,20 @@ async def _bus(runtime: Runtime) -> str | None:
 
 
 async def _progress(runtime: Runtime) -> str | None:
-    now, limit = runtime.clock(), timedelta(seconds=runtime.settings.stalled_seconds)
-    stalled = [c.group for c in runtime.consumers if c.stalled_since is not None]
+    stalled = [c.group for c in runtime.consumers if c.stalled_since or runtime.watchdog.stalled(c.group)]
     if stalled:
-        return f"no progress: {', '.join(stalled)}"
-    if now - runtime.relay.progress_at > limit:
-        return "the relay has not read the outbox for a minute"
+        return f"records wait and none is applied: {', '.join(stalled)}"
+    return await _outbox(runtime)
+
+
+async def _outbox(runtime: Runtime) -> str | None:
+    """Asked of the table, not of our own relay: another process of the service may be the one that publishes."""
+    oldest_at = text(f"SELECT written_at FROM {runtime.tables.events.outbox.fullname} ORDER BY id LIMIT 1")
+    try:
+        async with asyncio.timeout(2), runtime.worker.begin(read_only=True) as tx:
+            oldest = await tx.session.scalar(oldest_at)
+    except Exception as error:  # noqa: BLE001 - readiness tells whatever it is
+        return f"unknown ({type(error).__name__})"
+    if oldest is not None and (runtime.clock() - oldest).total_seconds() > runtime.settings.stalled_seconds / 2:
+        return f"events wait in the outbox since {oldest:%H:%M:%S} UTC"
     return None
