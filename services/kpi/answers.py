@@ -114,7 +114,7 @@ def check_dimensions(kpi: Kpi, by: Sequence[str], hourly: bool) -> tuple[str, ..
     if tuple(sorted(asked)) not in kept:
         listed = ", ".join(sorted("+".join(names) for names in kept if names)) or "none"
         detail = f"{kpi.id} is not kept by {'+'.join(asked)}{' and hour' if hourly else ''}; kept: {listed}"
-        raise Validation(detail, errors=[fault("by", "not_kept", detail)])
+        raise Validation(detail, errors=[fault("/by", "not_kept", detail)])
     return asked
 
 
