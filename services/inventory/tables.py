@@ -120,8 +120,7 @@ lines = Table(
     _units("returned"),
     Column("warehouse", Text),
     CheckConstraint(
-        "promised >= 0 AND from_lock >= 0 AND from_lock <= promised AND short >= 0 AND shipped >= 0 AND sold >= 0"
-        " AND returning >= 0 AND returned >= 0",
+        "least(promised, from_lock, short, shipped, sold, returning, returned) >= 0 AND from_lock <= promised",
         name="not_negative",
     ),
     Index("ix_reservation_line_open", "store", "sku", postgresql_where=text("promised > 0 OR short > 0")),

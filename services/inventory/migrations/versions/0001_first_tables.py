@@ -252,7 +252,7 @@ def upgrade() -> None:
         sa.Column("returned", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("warehouse", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "promised >= 0 AND from_lock >= 0 AND from_lock <= promised AND short >= 0 AND shipped >= 0 AND sold >= 0 AND returning >= 0 AND returned >= 0",
+            "least(promised, from_lock, short, shipped, sold, returning, returned) >= 0 AND from_lock <= promised",
             name=op.f("ck_reservation_line_not_negative"),
         ),
         sa.PrimaryKeyConstraint("store", "reservation_id", "sku", name=op.f("pk_reservation_line")),
