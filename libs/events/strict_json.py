@@ -8,17 +8,22 @@ The common document is read once by msgspec and passed by counting. Whatever is 
 slow reader, which alone refuses; a test holds that the quick way lets nothing through that the slow one would not.
 """
 
+import itertools
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 MAX_DEPTH: Final = 64
 MAX_POINTER: Final = 1_000
 """A longer pointer is cut."""
+_SEARCHED_NODES: Final = 100_000
+"""How far into a document the place of a fault is looked for."""
 _INT_LIMIT: Final = 2**63 - 1
 _LONGEST_INT: Final = 20
 _SPACE: Final = b" \t\r\n"
@@ -52,7 +57,7 @@ def _plainly_good(raw: bytes, value: Any) -> bool:
     A key is a quote followed by a colon, once blanks are gone, so there are at most that many keys in the text; where
     the value has as many, none was lost to a duplicate.
     """
-    if b"\\u0000" in raw or b"0000000000000000000" in raw.translate(_DIGITS_TO_ZERO):
+    if b"0000000000000000000" in raw.translate(_DIGITS_TO_ZERO) or _has_nul(raw):
         return False
     return raw.translate(None, _SPACE).count(b'":') == _count_keys(raw, value)
 
@@ -133,21 +138,45 @@ def _text(raw: bytes) -> str:
 
 
 def _read_slowly(raw: bytes) -> Any:
-    """The value, by the whole of the rules, with the place of what breaks them."""
-    value = _parse(_text(raw))
+    """The value, by the whole of the rules. The place of a fault is looked for once it is known that there is one."""
+    value, faults = _parse(_text(raw))
     _check_depth(value)
-    for path, node in _walk(value):
-        _check_node(node, path)
+    if faults or _has_nul(raw) or _has_lone_surrogate(value):
+        _locate(value)
     return value
 
 
-def _parse(text: str) -> Any:
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""An escaped NUL; behind a backslash that is itself escaped, `u0000` is only text."""
+
+
+def _has_nul(raw: bytes) -> bool:
+    return b"\\u0000" in raw and _NUL.search(raw) is not None
+
+
+def _has_lone_surrogate(value: Any) -> bool:
     try:
-        return _marking.decode(text)
+        _encode(value)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _parse(text: str) -> tuple[Any, int]:
+    """The value with `_Found` in the place of every fault, and how many there are."""
+    marks = _Marks()
+    try:
+        return marks.decoder.decode(text), marks.count
     except json.JSONDecodeError as error:
         raise InvalidJson(f"{error.msg} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise InvalidJson(_TOO_DEEP) from None
+
+
+def _locate(value: Any) -> NoReturn:
+    for path, node in itertools.islice(_walk(value), _SEARCHED_NODES):
+        _check_node(node, path)
+    raise InvalidJson("refused; the place is too far into the document to be named")
 
 
 def _check_node(node: Any, path: _Path) -> None:
@@ -160,32 +189,37 @@ def _check_node(node: Any, path: _Path) -> None:
         raise InvalidJson(node.message, _pointer(path if node.key is None else (path, node.key)))
 
 
-def _mark_object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Found:
-    members: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in members:
-            return _Found(_DUPLICATE, key)
-        members[key] = value
-    return members
+class _Marks:
+    """A decoder that leaves `_Found` where something is to be refused, and counts."""
 
+    def __init__(self) -> None:
+        self.count = 0
+        self.decoder = json.JSONDecoder(
+            object_pairs_hook=self._object,
+            parse_constant=lambda _: self._found(_NOT_A_NUMBER),
+            parse_int=self._int,
+            parse_float=self._float,
+        )
 
-def _mark_int(text: str) -> int | _Found:
-    if len(text) > _LONGEST_INT or abs(value := int(text)) > _INT_LIMIT:
-        return _Found(_OVERFLOW)
-    return value
+    def _found(self, message: str, key: str | None = None) -> _Found:
+        self.count += 1
+        return _Found(message, key)
 
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Found:
+        members = dict(pairs)
+        if len(members) == len(pairs):
+            return members
+        twice = next(key for key, n in Counter(key for key, _ in pairs).items() if n > 1)
+        return self._found(_DUPLICATE, twice)
 
-def _mark_float(text: str) -> float | _Found:
-    value = float(text)
-    return value if math.isfinite(value) else _Found(_OVERFLOW)
+    def _int(self, text: str) -> int | _Found:
+        if len(text) > _LONGEST_INT or abs(value := int(text)) > _INT_LIMIT:
+            return self._found(_OVERFLOW)
+        return value
 
-
-_marking = json.JSONDecoder(
-    object_pairs_hook=_mark_object,
-    parse_constant=lambda _: _Found(_NOT_A_NUMBER),
-    parse_int=_mark_int,
-    parse_float=_mark_float,
-)
+    def _float(self, text: str) -> float | _Found:
+        value = float(text)
+        return value if math.isfinite(value) else self._found(_OVERFLOW)
 
 
 def escape(key: str) -> str:
@@ -194,15 +228,25 @@ def escape(key: str) -> str:
 
 
 def _walk(value: Any) -> Iterator[tuple[_Path, Any]]:
-    """Every node with its place, parents first, in document order; no recursion."""
-    pending: list[tuple[_Path, Any]] = [(None, value)]
+    """Every node with its place, parents first, in document order; no recursion, nothing read ahead."""
+    yield None, value
+    pending = [_children(None, value)]
     while pending:
-        path, node = pending.pop()
-        yield path, node
-        if type(node) is dict:
-            pending += [((path, key), child) for key, child in reversed(node.items())]
-        elif type(node) is list:
-            pending += [((path, n), node[n]) for n in range(len(node) - 1, -1, -1)]
+        for path, node in pending[-1]:
+            yield path, node
+            if type(node) is dict or type(node) is list:
+                pending.append(_children(path, node))
+                break
+        else:
+            pending.pop()
+
+
+def _children(path: _Path, node: Any) -> Iterator[tuple[_Path, Any]]:
+    if type(node) is dict:
+        return (((path, key), child) for key, child in node.items())
+    if type(node) is list:
+        return (((path, n), child) for n, child in enumerate(node))
+    return iter(())
 
 
 def _pointer(path: _Path) -> str:
