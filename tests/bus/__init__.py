@@ -1,0 +1,1 @@
+"""The bus: one suite for both implementations, and what is particular to each."""
