@@ -18,7 +18,6 @@ from libs.events.codec import (
     Door,
     Incoming,
     InvalidJson,
-    Item,
     Refusal,
     TooManyItems,
     UnsupportedMedia,
@@ -31,6 +30,7 @@ from libs.events.scrub import scrubbed
 from libs.service.errors import InvalidBody, Overloaded, TooLarge, fault
 from libs.service.errors import UnsupportedMedia as UnsupportedMediaProblem
 from libs.service.privacy import mask_text
+from services.kpi.calendar import Calendar
 from services.kpi.metrics import EVENTS_ACCEPTED, EVENTS_IN_FLIGHT, EVENTS_REFUSED
 from services.kpi.scrubbing import Pseudonym, Scrubber
 from services.kpi.short_form import TOPIC, TRAFFIC, Reception, read_short_form
@@ -52,6 +52,8 @@ class Letter:
     headers: Mapping[str, str]
     body: bytes
     beacon: bool = False
+    brought_in: Calendar | None = None
+    """the store's calendar, where the caller may bring figures too, not only traffic"""
 
     @property
     def is_short_form(self) -> bool:
@@ -116,7 +118,7 @@ class Reader:
 
     def _read_carefully(self, letter: Letter) -> Batch:
         door = Door(
-            events=TRAFFIC if letter.beacon else (*TRAFFIC, *BROUGHT),
+            events=(*TRAFFIC, *BROUGHT) if letter.brought_in else TRAFFIC,
             store=letter.store,
             short_form=True,
             beacon_at=letter.received if letter.beacon else None,
@@ -128,12 +130,13 @@ class Reader:
         for item in parse_http(headers, letter.body, door):
             if isinstance(item, Refusal):
                 refused.append(item)
+            elif letter.brought_in and not has_its_hour(item.data, letter.brought_in):
+                refused.append(Refusal(item.index, item.id, "/data/hour", "does not exist in the store's zone"))
             else:
                 (traffic if item.data.TOPIC == TOPIC else brought).append(self._message(item, letter.received))
         return Batch(traffic, brought, refused)
 
-    def _message(self, item: Item, received: datetime) -> Message:
-        assert isinstance(item, Incoming)
+    def _message(self, item: Incoming[Any], received: datetime) -> Message:
         return to_message(replace(item, data=self._cleaned(item.data)).accepted(received))
 
     def _cleaned(self, event: Event) -> Event:
@@ -141,6 +144,16 @@ class Reader:
             return scrubbed(event, reference=self._pseudonym, text=mask_text)
         changes = self._scrubber.changes(event)
         return event.model_copy(update=changes) if changes else event
+
+
+def has_its_hour(event: Event, calendar: Calendar) -> bool:
+    """Whether the store's clock shows the hour that an ad spend names (D33)."""
+    if not isinstance(event, AdSpent) or event.hour is None:
+        return True
+    try:
+        return calendar.named(event.hour).grain == "hour"
+    except ValueError:
+        return False
 
 
 class InFlight:
