@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 
 def encode(body: Any, zone: tzinfo | None = None) -> bytes:
-    """Compact UTF-8 JSON, nothing for None; instants in the offset of `zone`. Raises ValueError for NaN and Infinity."""
+    """Compact UTF-8 JSON, nothing for None; instants in the offset of `zone`. NaN, Infinity: ValueError."""
     if body is None:
         return b""
     return json.dumps(body, default=_plain(zone), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

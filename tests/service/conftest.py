@@ -1,6 +1,6 @@
 """The example service, running on a real database with the PostgreSQL bus."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from libs.service.migration import migrate
 from libs.service.runtime import Runtime
 from tests.service.example.app import MIGRATIONS, build
 from tests.service.example.settings import ExampleSettings
+from tests.support.databases import new_database
 
 EVERYTHING = ("orders:read", "orders:write")
 
@@ -48,10 +49,16 @@ class Example:
 
 
 @pytest.fixture(scope="module")
-async def example_database(database: str) -> str:
-    """A database with the example's schema."""
-    await migrate(database, "example", folder=MIGRATIONS)
-    return database
+def bare_database() -> Iterator[str]:
+    """A database without any table, of this module alone."""
+    yield from new_database()
+
+
+@pytest.fixture(scope="module")
+async def example_database(bare_database: str) -> str:
+    """A database with the example's schema and what is shared; no other service's migration is run."""
+    await migrate(bare_database, "example", folder=MIGRATIONS)
+    return bare_database
 
 
 def settings_for(database: str, **more: object) -> ExampleSettings:
