@@ -10,7 +10,7 @@ one profile cost one expansion.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from services.kpi.kpis import MEASURE, Unit
 
@@ -192,10 +192,16 @@ def cells_of(places: Mapping[Place, Vector], buckets: "BucketsOf") -> Cells:
     return {cell: kept for cell, vector in cells.items() if (kept := _without_zeros(vector))}
 
 
+class Spans(Protocol):
+    """What is needed of a calendar here."""
+
+    def second(self, grain: str, us: int) -> int: ...
+
+
 class BucketsOf:
     """(grain, start) of the buckets that a contribution counts in; remembers the roll-up of hours."""
 
-    def __init__(self, calendars: Mapping[str, "SpansOf"]) -> None:
+    def __init__(self, calendars: Mapping[str, Spans]) -> None:
         self._calendars = calendars
         self._rolled: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
 
@@ -209,13 +215,6 @@ class BucketsOf:
             longer = tuple((grain, second(grain, us)) for grain in ("day", "week", "month"))
             rolled = self._rolled[key] = (("hour", place.bucket), *longer)
         return rolled
-
-
-class SpansOf:
-    """What is needed of a calendar (`services.kpi.calendar.Calendar`)."""
-
-    def second(self, grain: str, us: int) -> int:
-        raise NotImplementedError
 
 
 def named_values(vector: Mapping[int, int], wanted: Iterable[str] | None = None) -> dict[tuple[str, str], int]:

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kpi.answers import Value
 from services.kpi.calendar import Bucket
 from services.kpi.figures import SEPARATOR, Vector, measure_of
-
-_decode_vector = msgspec.msgpack.Decoder(dict[int, int]).decode
-_decode_changes = msgspec.msgpack.Decoder(dict[str, dict[int, int]])
+from services.kpi.states import decode_vector, frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ async def _read_cells(session: AsyncConnection, wanted: Wanted) -> _Cells:
     )
     cells: _Cells = defaultdict(dict)
     for bucket, value, measures in rows:
-        _add(cells[bucket, value], _decode_vector(measures), 1)
+        _add(cells[bucket, value], decode_vector(measures), 1)
     return cells
 
 
@@ -72,17 +69,6 @@ async def _take_back(session: AsyncConnection, wanted: Wanted, cells: _Cells) ->
         for frame in frames(changes):
             for value, vector in frame.items():
                 _add(cells[bucket, value], vector, -1)
-
-
-def frames(changes: bytes) -> list[dict[str, Vector]]:
-    """The commits in a stored run of changes."""
-    unpacked: list[dict[str, Vector]] = []
-    at, view = 0, memoryview(changes)
-    while at < len(changes):
-        length = int.from_bytes(view[at : at + 4], "big")
-        unpacked.append(_decode_changes.decode(view[at + 4 : at + 4 + length]))
-        at += 4 + length
-    return unpacked
 
 
 def minute_of(instant: datetime) -> int:

@@ -462,9 +462,9 @@ def _refunded(refund: Refund, lines: Sequence[LineOf]) -> dict[str, int]:
     if not refund.lines:
         return worth
     back: dict[str, int] = {}
-    for line in refund.lines:
-        price = worth[line.sku] * 1000 // units[line.sku] if line.sku in units else 1000
-        back[line.sku] = back.get(line.sku, 0) + price * line.quantity
+    for part in refund.lines:
+        price = worth[part.sku] * 1000 // units[part.sku] if part.sku in units else 1000
+        back[part.sku] = back.get(part.sku, 0) + price * part.quantity
     return back
 
 

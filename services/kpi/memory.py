@@ -1,0 +1,128 @@
+"""Entity rows in memory: what a rebuild works on, and what the engine's tests compare with brute force."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from services.kpi.engine import DayRange, Key, OrderRange, StoredDay, VisitorDays
+from services.kpi.entities.customer import Customer
+from services.kpi.entities.order import Member, Membership, Order
+from services.kpi.entities.sku import Sku
+from services.kpi.states import (
+    canonical,
+    canonical_ids,
+    decode_customer,
+    decode_day,
+    decode_members,
+    decode_order,
+    decode_sku,
+    encode,
+)
+
+
+class Memory:
+    """`engine.Rows` without a database; states are kept as bytes, so that nothing is shared with whoever wrote them."""
+
+    def __init__(self) -> None:
+        self.days: dict[Key, dict[int, tuple[bytes, bytes]]] = {}
+        self.found_orders: dict[Key, bytes] = {}
+        self.by_visitor: dict[Key, dict[str, int]] = {}
+        self.by_sku: dict[Key, set[str]] = {}
+        self.found_customers: dict[Key, bytes] = {}
+        self.found_buyers: dict[Member, bytes] = {}
+        self.found_skus: dict[Key, bytes] = {}
+        self.seen_skus: dict[Key, dict[str, set[int]]] = {}
+
+    async def visitor_days(self, ranges: Sequence[DayRange]) -> dict[Key, VisitorDays]:
+        found: dict[Key, VisitorDays] = {}
+        for store, visitor, first, last in ranges:
+            days = self.days.get((store, visitor))
+            if days:
+                found[store, visitor] = {
+                    day: StoredDay(decode_day(state), ids) for day, (state, ids) in days.items() if first <= day <= last
+                }
+        return found
+
+    async def orders(self, keys: Sequence[Key]) -> dict[Key, Order]:
+        return {key: decode_order(self.found_orders[key]) for key in keys if key in self.found_orders}
+
+    async def orders_of_visitors(self, ranges: Sequence[OrderRange]) -> dict[Key, Order]:
+        keys = [
+            (store, order_id)
+            for store, visitor, from_us, to_us in ranges
+            for order_id, us in self.by_visitor.get((store, visitor), {}).items()
+            if from_us <= us < to_us
+        ]
+        return await self.orders(keys)
+
+    async def orders_with_skus(self, keys: Sequence[Key]) -> dict[Key, Order]:
+        return await self.orders(
+            sorted({(store, order_id) for store, sku in keys for order_id in self.by_sku.get((store, sku), ())})
+        )
+
+    async def orders_placed_since(self, store: str, us: int) -> dict[Key, Order]:
+        found = await self.orders([key for key in self.found_orders if key[0] == store])
+        return {key: order for key, order in found.items() if (order.came_us or 0) >= us}
+
+    async def customers(self, keys: Sequence[Key]) -> dict[Key, Customer]:
+        return {key: decode_customer(self.found_customers[key]) for key in keys if key in self.found_customers}
+
+    async def buyers(self, members: Sequence[Member]) -> Membership:
+        return {member: decode_members(self.found_buyers[member]) for member in members if member in self.found_buyers}
+
+    async def skus(self, keys: Sequence[Key]) -> dict[Key, Sku]:
+        return {key: decode_sku(self.found_skus[key]) for key in keys if key in self.found_skus}
+
+    async def visitors_with_skus(self, keys: Sequence[Key]) -> dict[Key, set[int]]:
+        found: dict[Key, set[int]] = {}
+        for store, sku in keys:
+            for visitor, days in self.seen_skus.get((store, sku), {}).items():
+                found.setdefault((store, visitor), set()).update(days)
+        return found
+
+    async def save_visitor_days(self, days: Mapping[Key, VisitorDays]) -> None:
+        for key, changed in days.items():
+            kept = self.days.setdefault(key, {})
+            for day, stored in changed.items():
+                kept[day] = (encode(stored.day), stored.ids)
+                for sku in stored.day.skus:
+                    self.seen_skus.setdefault((key[0], sku.sku), {}).setdefault(key[1], set()).add(day)
+
+    async def save_orders(self, found: Mapping[Key, Order]) -> None:
+        for key, order in found.items():
+            self.found_orders[key] = encode(order)
+            if order.visitor is not None and order.came_us is not None:
+                self.by_visitor.setdefault((key[0], order.visitor), {})[key[1]] = order.came_us
+            for sku in order.skus:
+                self.by_sku.setdefault((key[0], sku), set()).add(key[1])
+
+    async def save_customers(self, found: Mapping[Key, Customer]) -> None:
+        for key, customer in found.items():
+            self.found_customers[key] = encode(customer)
+
+    async def save_buyers(self, found: Membership) -> None:
+        for member, cells in found.items():
+            if cells:
+                self.found_buyers[member] = encode(cells)
+            else:
+                self.found_buyers.pop(member, None)
+
+    async def save_skus(self, found: Mapping[Key, Sku]) -> None:
+        for key, sku in found.items():
+            self.found_skus[key] = encode(sku)
+
+    def states(self) -> Iterator[tuple[str, bytes]]:
+        """Every entity row as (key, canonical bytes)."""
+        for (store, visitor), days in self.days.items():
+            for day, (state, ids) in days.items():
+                yield f"visitor_day/{store}/{visitor}/{day}", state + canonical_ids(ids)
+        yield from _canonical("orders", self.found_orders.items(), decode_order)
+        yield from _canonical("customer", self.found_customers.items(), decode_customer)
+        yield from _canonical("buyer", self.found_buyers.items(), decode_members)
+        yield from _canonical("sku", self.found_skus.items(), decode_sku)
+
+
+def _canonical(
+    name: str, rows: Iterable[tuple[tuple[object, ...], bytes]], decode: object
+) -> Iterator[tuple[str, bytes]]:
+    assert callable(decode)
+    for key, state in rows:
+        yield "/".join((name, *map(str, key))), canonical(decode(state))
