@@ -1,0 +1,268 @@
+"""What people bring and define: spend, costs, measures, competitors; campaigns, targets, experiments; imports."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import TypeAdapter
+from starlette.responses import Response
+
+from libs.events import strict_json
+from libs.events.codec import data_json
+from libs.events.contracts import AdSpent, CompetitorSeen, CostEntered, Event, Id, MeasureEntered
+from libs.events.scrub import scrubbed
+from libs.events.transaction import Transaction
+from libs.service.call import Answer, Call, CallContext
+from libs.service.errors import NotFound, TooLarge, Validation, fault
+from libs.service.pagination import Page, listing
+from libs.service.privacy import mask_text
+from libs.service.routes import Body, Router, decode_json, validate
+from services.kpi import bodies, sheets
+from services.kpi.calendar import calendar_of
+from services.kpi.definitions import (
+    CAMPAIGN,
+    EXPERIMENT,
+    TARGET,
+    Definition,
+    Kind,
+    define,
+    find_definition,
+    list_definitions,
+)
+from services.kpi.ingest import has_its_hour
+from services.kpi.kpis import find_kpi
+
+MOST_ITEMS = 1_000
+FUTURE = timedelta(minutes=5)
+"""A report from further ahead than this is refused: it would win over every later one (D5, D10)."""
+
+T = TypeVar("T")
+router = Router(tag="desk")
+
+
+# brought
+
+
+@router.post("/v1/ad-spend", scope="kpi:write", status_code=201, large=True, raw=True)
+async def report_spend(call: Call) -> Response:
+    """Ad spend of days or hours: a JSON array, CSV or XLSX with the same names as columns. All or nothing.
+
+    The same channel, source, campaign, plan, SKU, creative and period again replaces what was reported before.
+    """
+    entries = _entries(call, bodies.AdSpend)
+    calendar = calendar_of((await call.store_info()).zone.key)
+    events = [AdSpent(**_fields(entry, "reported_at")) for entry in entries]
+    for index, event in enumerate(events):
+        if not has_its_hour(event, calendar):
+            raise _bad(index, "hour", "hour", "does not exist in the store's zone")
+    times = [_not_ahead(index, "reported_at", entry.reported_at, call) for index, entry in enumerate(entries)]
+    return await _bring(call, events, times)
+
+
+@router.post("/v1/measures", scope="kpi:write", status_code=201, large=True)
+async def enter_measures(body: list[bodies.Measure], call: Call) -> Response:
+    """Figures of days or months that a person or a file brings (KPI-9). All or nothing."""
+    events = [MeasureEntered(**_fields(entry), by=call.actor) for entry in _bounded(body)]
+    return await _bring(call, events, [None] * len(events))
+
+
+@router.post("/v1/costs", scope="kpi:write", status_code=201, large=True)
+async def enter_costs(body: list[bodies.Cost], call: Call) -> Response:
+    """Costs of days or months (KPI-11). All or nothing; the very same entry again counts once."""
+    events = [CostEntered(**_fields(entry), by=call.actor) for entry in _bounded(body)]
+    return await _bring(call, events, [None] * len(events), by_content=True)
+
+
+@router.post("/v1/competitors", scope="kpi:write", status_code=201, large=True)
+async def log_competitors(body: list[bodies.Competitor], call: Call) -> Response:
+    """Rivals' prices that were seen (ALR-18). All or nothing; the very same entry again counts once."""
+    entries = _bounded(body)
+    currency = (await call.store_info()).currency
+    events = [CompetitorSeen(**{"currency": currency, **_fields(entry, "seen_at")}, by=call.actor) for entry in entries]
+    times = [_not_ahead(index, "seen_at", entry.seen_at, call) for index, entry in enumerate(entries)]
+    return await _bring(call, events, times, by_content=True)
+
+
+async def _bring(
+    call: CallContext, events: Sequence[Event], times: Sequence[datetime | None], *, by_content: bool = False
+) -> Response:
+    reference = call.runtime.installation.pseudonyms.replace
+    clean = [scrubbed(event, reference=reference, text=mask_text) for event in events]
+
+    async def action(tx: Transaction) -> Answer:
+        for event, time in zip(clean, times, strict=True):
+            key = _content_id(tx.store, event, time) if by_content else None
+            tx.emit(event, time=time, event_id=key)
+        return Answer(201, {"accepted": len(clean)})
+
+    return await call.once(action)
+
+
+def _content_id(store: str, event: Event, time: datetime | None) -> str:
+    """An id that the same entry gets again, whoever enters it."""
+    said = strict_json.loads(data_json(event))
+    said.pop("by", None)
+    when = "" if time is None else time.astimezone(UTC).isoformat()
+    return str(uuid5(NAMESPACE_URL, f"opswire:{store}:{event.TYPE}:{when}:{sorted(said.items())}"))
+
+
+def _fields(entry: Body, *left_out: str) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in type(entry).model_fields if name not in left_out}
+
+
+def _not_ahead(index: int, name: str, time: datetime | None, call: CallContext) -> datetime | None:
+    if time is not None and time > call.runtime.clock() + FUTURE:
+        raise _bad(index, name, "future", "more than 5 minutes in the future")
+    return time
+
+
+def _bad(index: int, name: str, code: str, message: str) -> Validation:
+    return Validation(f"entry {index}: {name} {message}", errors=[fault(f"/{index}/{name}", code, message)])
+
+
+def _bounded(entries: list[T]) -> list[T]:
+    if len(entries) > MOST_ITEMS:
+        raise TooLarge(f"{len(entries)} entries, at most {MOST_ITEMS} a call")
+    return entries
+
+
+def _entries(call: CallContext, model: type[T]) -> list[T]:
+    """The entries of a JSON array, or of a table whose columns have the fields' names."""
+    adapter = TypeAdapter(list[model])  # type: ignore[valid-type]
+    if call.content_type in ("", "application/json"):
+        entries: list[T] = validate(adapter, call.content, decode_json(call.content))
+        return _bounded(entries)
+    rows = [_typed(row) for row in sheets.read_rows(call.content_type, call.content)]
+    raw = strict_json.dumps(rows)
+    table: list[T] = validate(adapter, raw, rows)
+    return table
+
+
+_WHOLE_NUMBERS = frozenset({"impressions", "clicks", "spend_cents"})
+
+
+def _typed(row: sheets.Row) -> dict[str, Any]:
+    """A row with its counts as numbers; what is none stays a text, and is refused with its place."""
+    texts = {name: sheets.as_text(value) for name, value in row.items()}
+    return {
+        name: int(value) if name in _WHOLE_NUMBERS and value.isdecimal() and len(value) < 19 else value
+        for name, value in texts.items()
+    }
+
+
+# defined
+
+
+@router.put("/v1/campaigns/{campaign}", scope="kpi:write")
+async def plan_campaign(campaign: Id, body: bodies.Campaign, call: Call) -> Response:
+    """Plan a campaign, or change its plan (template 2). 201 when it is new."""
+    fields = {"campaign": campaign, **body.model_dump(mode="json")}
+    return await _define(CAMPAIGN, campaign, fields, call, ends_at=body.ends_at)
+
+
+@router.put("/v1/targets/{target}", scope="kpi:write")
+async def set_target(target: Id, body: bodies.Target, call: Call) -> Response:
+    """Set a target, or change it (KPI-9). 201 when it is new."""
+    _check_kept(body)
+    return await _define(TARGET, target, {"target_id": target, **body.model_dump(mode="json")}, call)
+
+
+@router.put("/v1/experiments/{experiment}", scope="kpi:write")
+async def start_experiment(experiment: Id, body: bodies.Experiment, call: Call) -> Response:
+    """Define an experiment of two or more variants (KPI-8). 201 when it is new."""
+    fields = {"experiment": experiment, **body.model_dump(mode="json")}
+    return await _define(EXPERIMENT, experiment, fields, call, ends_at=body.ends_at)
+
+
+def _check_kept(body: bodies.Target) -> None:
+    """A target of a figure of ours names only dimensions by which the figure is kept."""
+    kpi = find_kpi(body.metric)
+    names = tuple(sorted(body.dimension))
+    if kpi is not None and names and names not in kpi.kept():
+        message = f"{kpi.id} is not kept by {'+'.join(names)}"
+        raise Validation(message, errors=[fault("/dimension", "not_kept", message)])
+
+
+async def _define(
+    kind: Kind, key: str, fields: dict[str, Any], call: CallContext, *, ends_at: datetime | None = None
+) -> Response:
+    async def action(tx: Transaction) -> Answer:
+        body = {name: value for name, value in _scrubbed(kind, fields).items() if value is not None}
+        definition, is_new = await define(kind, key, body, tx, ends_at=ends_at, check=call.require_match)
+        return Answer(201 if is_new else 200, shown(definition), etag=definition.version)
+
+    return await call.once(action)
+
+
+def _scrubbed(kind: Kind, fields: dict[str, Any]) -> dict[str, Any]:
+    event = scrubbed(kind.first.model_validate(fields), reference=lambda name: name, text=mask_text)
+    body: dict[str, Any] = event.model_dump(mode="json", by_alias=True)
+    return body
+
+
+def shown(definition: Definition) -> dict[str, Any]:
+    """A definition as answered."""
+    return {**definition.body, "version": definition.version, "changed_at": definition.changed_at}
+
+
+@router.get("/v1/campaigns", scope="kpi:read")
+async def list_campaigns(call: Call, page: Page) -> Response:
+    """Campaigns, by id."""
+    return await _list(CAMPAIGN, call, page)
+
+
+@router.get("/v1/targets", scope="kpi:read")
+async def list_targets(call: Call, page: Page) -> Response:
+    """Targets, by id."""
+    return await _list(TARGET, call, page)
+
+
+@router.get("/v1/campaigns/{campaign}", scope="kpi:read")
+async def show_campaign(campaign: Id, call: Call) -> Response:
+    """A campaign's plan."""
+    return await _show(CAMPAIGN, campaign, call)
+
+
+@router.get("/v1/targets/{target}", scope="kpi:read")
+async def show_target(target: Id, call: Call) -> Response:
+    """A target."""
+    return await _show(TARGET, target, call)
+
+
+@router.get("/v1/experiments/{experiment}", scope="kpi:read")
+async def show_experiment(experiment: Id, call: Call) -> Response:
+    """An experiment. Its figures are not kept yet: they are null, and `not_kept` says so."""
+    definition = await _find(EXPERIMENT, experiment, call)
+    nothing = {"visitors": None, "converted": None, "rate": None}
+    figures = {
+        "variants": [{"variant": name, **nothing} for name in definition.body["variants"]],
+        "difference": None,
+        "interval": None,
+        "p_value": None,
+        "split_p_value": None,
+        "mature": False,
+        "not_kept": ["visitors by variant", "conversions by variant"],
+    }
+    return await call.reply(Answer(200, {**shown(definition), **figures}, etag=definition.version))
+
+
+async def _show(kind: Kind, key: str, call: CallContext) -> Response:
+    definition = await _find(kind, key, call)
+    return await call.reply(Answer(200, shown(definition), etag=definition.version))
+
+
+async def _find(kind: Kind, key: str, call: CallContext) -> Definition:
+    async with call.read() as tx:
+        definition = await find_definition(kind, call.store, key, tx.session)
+    if definition is None:
+        raise NotFound(f"no such {kind.name}")
+    return definition
+
+
+async def _list(kind: Kind, call: CallContext, page: Page) -> Response:
+    after = page.after(str)
+    async with call.read() as tx:
+        rows = await list_definitions(kind, call.store, after[0] if after else "", page.fetch, tx.session)
+    found, cursor = listing(page, rows, lambda definition: (definition.id,))
+    return await call.page([shown(definition) for definition in found], cursor)
