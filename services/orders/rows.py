@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.orders import tables
-from services.orders.state import (
+from services.orders.domain.state import (
     Decision,
     Hold,
     HoldState,

@@ -1,12 +1,14 @@
 """Personal data at rest: AES-256-GCM by column, bound to its store, order and column, so that no value can be moved."""
 
 import os
+from collections.abc import Callable
+from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from libs.service.privacy import HIDDEN, mask_name, mask_phone
-from services.orders.review import Consignee
+from services.orders.domain.review import Consignee
 from services.orders.store import SealedConsignee
 
 _NONCE_BYTES = 12
@@ -16,8 +18,13 @@ _VERSION = b"\x01"
 class Sealer:
     """Encrypts and decrypts consignees with one key an installation."""
 
-    def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+    def __init__(self, key: Callable[[], bytes]) -> None:
+        """`key` gives the installation's sealing key, once it is known."""
+        self._key = key
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        return AESGCM(self._key())
 
     def seal(self, store: str, order_id: str, consignee: Consignee) -> SealedConsignee:
         """As it may be kept."""

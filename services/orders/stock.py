@@ -5,18 +5,17 @@ undone, and the hold's own limit frees it (D12).
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol
 
 import httpx2
 
 from libs.events.contracts import parse_instant
 from libs.events.crash import crash_point
 from libs.service.errors import Conflict, OutOfStock, Overloaded, Validation
-from services.orders.state import Units
+from services.orders.domain.state import Units
 
 CALL_SECONDS = 2.0
 TRIES = 2
@@ -71,27 +70,23 @@ class Stock(Protocol):
 class HttpStock:
     """Inventory over HTTP."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: Callable[[], str]) -> None:
+        """`key` gives the internal key, once it is known."""
+        self._key = key
         self._client = httpx2.AsyncClient(
             base_url=url,
-            headers={"Authorization": f"Bearer {key}"},
             timeout=httpx2.Timeout(CALL_SECONDS),
             limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
             follow_redirects=False,
             trust_env=False,
         )
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-        await self._client.aclose()
+    async def run(self) -> None:
+        """A loop that lets go of the connections when it is ended."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self._client.aclose()
 
     async def hold(self, store: str, request: HoldRequest) -> Reservation:
         """See `Stock`."""
@@ -113,12 +108,16 @@ class HttpStock:
         await self._post(store, f"/v1/reservations/{reservation_id}/release", {})
         crash_point("orders.after_release")
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key()}"}
+
     async def _post(self, store: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         """The answer, if it says what happened. Raises Overloaded when two tries did not tell."""
         for _ in range(TRIES):
             try:
                 async with asyncio.timeout(CALL_SECONDS):
-                    answer = await self._client.post(path, params={"store": store}, json=body)
+                    answer = await self._client.post(path, params={"store": store}, json=body, headers=self._headers)
             except (httpx2.TransportError, TimeoutError):
                 continue
             if answer.status_code < 500 and answer.status_code != 429:

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, delete, func, select, text, tuple_, update
+from sqlalchemy import Row, Select, delete, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.service.errors import Conflict
 from services.orders import rows, tables
+from services.orders.domain.state import FINAL, Decision, Order, Refund, Status
+from services.orders.domain.timers import Due, Timer
 from services.orders.rows import insert_rows
-from services.orders.state import FINAL, Decision, Order, Refund, Status
-from services.orders.timers import Due, Timer
 
 # loading
 
@@ -56,19 +56,18 @@ async def _children(
     return found
 
 
-async def find_owner(session: AsyncConnection, store: str, table: Table, key: str) -> str | None:
-    """The order that a payment, shipment, return or refund of this id belongs to."""
-    named = list(table.primary_key.columns)[1]
-    query = select(table.c.order_id).where(table.c.store == store, named == key)
-    return (await session.execute(query)).scalar_one_or_none()
+async def find_owner(session: AsyncConnection, store: str, kind: str, key: str) -> str | None:
+    """The order that a thing belongs to; `kind` is payments, shipments, returns or refunds."""
+    return (await find_owners(session, store, kind, [key])).get(key)
 
 
-async def find_owners(session: AsyncConnection, store: str, table: Table, ids: Sequence[str]) -> dict[str, str]:
-    """The orders that things of these ids belong to, as far as they exist."""
-    if not ids:
+async def find_owners(session: AsyncConnection, store: str, kind: str, keys: Sequence[str]) -> dict[str, str]:
+    """The orders that things belong to, as far as they exist."""
+    if not keys:
         return {}
-    key = list(table.primary_key.columns)[1]
-    query = select(key, table.c.order_id).where(table.c.store == store, key == func.any(list(ids)))
+    table = rows.CHILDREN[kind]
+    named = list(table.primary_key.columns)[1]
+    query = select(named, table.c.order_id).where(table.c.store == store, named == func.any(list(keys)))
     return {row[0]: row[1] for row in await session.execute(query)}
 
 
@@ -256,19 +255,18 @@ async def load_policies(session: AsyncConnection, store: str, at: datetime) -> d
     return {row.kind: row.value for row in await session.execute(query.order_by(c.kind, c.valid_from.desc()))}
 
 
-async def find_waiting_on(session: AsyncConnection, holds: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
-    """(store, order_id) of those storefront orders that the given (store, reservation or order id) are about."""
-    stores, ids = [store for store, _ in holds], [key for _, key in holds]
+async def find_waiting_on(session: AsyncConnection, about: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """(store, reservation or order id) -> order_id, of those that are about orders with a hold."""
     found = await session.execute(
         text(
-            "SELECT DISTINCT o.store, o.order_id"
-            " FROM unnest(CAST(:stores AS text[]), CAST(:ids AS text[])) AS w(store, id)"
+            "SELECT DISTINCT w.store, w.key, o.order_id"
+            " FROM unnest(CAST(:stores AS text[]), CAST(:keys AS text[])) AS w(store, key)"
             " JOIN orders.orders o ON o.store = w.store AND o.hold IS NOT NULL"
-            " AND (o.order_id = w.id OR o.hold ->> 'reservation_id' = w.id)"
+            " AND (o.order_id = w.key OR o.hold ->> 'reservation_id' = w.key)"
         ),
-        {"stores": stores, "ids": ids},
+        {"stores": [store for store, _ in about], "keys": [key for _, key in about]},
     )
-    return {(row.store, row.order_id) for row in found}
+    return {(row.store, row.key): row.order_id for row in found}
 
 
 # Timers

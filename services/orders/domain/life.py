@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 
 from libs.events import contracts
 from libs.service.errors import Validation, WrongState, fault
-from services.orders import facts
-from services.orders.state import (
+from services.orders.domain import facts, money
+from services.orders.domain.state import (
     CANCELLABLE,
     FINAL,
     RETURNABLE,
+    REVIEWABLE,
     CancelledBy,
     Dated,
     Decided,
@@ -39,7 +40,7 @@ def possible(order: Order) -> tuple[str, ...]:
     """The steps that the order's state allows."""
     steps = {
         "pay": order.status is Status.PLACED,
-        "review": order.review.decision is Decision.HELD and order.status not in FINAL,
+        "review": order.review.decision is Decision.HELD and order.status in REVIEWABLE,
         "amend": order.status in (Status.PLACED, Status.PAID),
         "ship": order.is_shippable,
         "scan": any(shipment.delivered_at is None for shipment in order.shipments),
@@ -68,9 +69,13 @@ def place(order: Order, reasons: Sequence[str], *, reviewed_at: datetime) -> Dec
 
 
 def review(order: Order, decision: Decision, *, by: str, now: datetime, note: str | None = None) -> Decided:
-    """A person lets a held order pass, or holds one that has not left the house (ORD-1)."""
-    is_open = order.status in (Status.PLACED, Status.PAID, Status.PAID_UNFULFILLABLE, Status.PARTLY_SHIPPED)
-    demand(is_open and order.review.decision is not decision, order, f"the review is {order.review.decision}")
+    """A person lets a held order pass, or holds one of which something is still in the house (ORD-1).
+
+    Saying it again changes nothing.
+    """
+    demand(order.status in REVIEWABLE, order)
+    if order.review.decision is decision:
+        return order, ()
     reviewed = replace(order, review=Review(decision, order.review.reasons, by, now, note))
     return reviewed, (Dated(facts.reviewed(reviewed), now),)
 
@@ -84,20 +89,29 @@ def amend(
     now: datetime,
     hold: Hold | None = None,
 ) -> Decided:
-    """Change the lines of an order that is neither paid nor a fact from outside, or the address before it is shipped.
+    """Change the lines or the address of an order of which nothing has been shipped.
 
-    `hold` is the reservation of the new lines; `reasons` are those of a new review by rule.
+    `hold` is the reservation of the new lines, `reasons` those of a new review by rule. What was paid must still fit:
+    an unpaid order stays unpaid, a paid one is not owed more. Raises WrongState, Validation.
     """
     demand(order.status in (Status.PLACED, Status.PAID), order)
-    if lines is not None:
-        demand(order.status is Status.PLACED and order.is_storefront, order, "only the address can be amended")
     amended = replace(order, lines=tuple(lines or order.lines), hold=hold or order.hold)
+    money.check_amounts(amended.lines, discount=order.discount_cents, shipping=order.shipping_cents)
+    _check_paid(amended)
     events = [Dated(facts.amended(order, amended, address_changed), now)]
     if tuple(reasons) != order.review.reasons:
         decision = Decision.HELD if reasons else Decision.APPROVED
         amended = replace(amended, review=Review(decision, tuple(reasons), at=now))
         events.append(Dated(facts.reviewed(amended), now))
     return amended, tuple(events)
+
+
+def _check_paid(amended: Order) -> None:
+    paid, total = amended.paid_cents, amended.total_cents
+    if amended.status is Status.PAID and total > paid:
+        raise Validation("more than was paid", errors=[fault("/lines", "amount", f"the total {total} is over {paid}")])
+    if amended.status is Status.PLACED and paid > 0 and total <= paid:
+        raise Validation("less than was paid", errors=[fault("/lines", "amount", f"the total {total} is under {paid}")])
 
 
 # money
@@ -213,6 +227,8 @@ def lapse(order: Order, reservation_id: str) -> Decided:
 
 def allocate(order: Order, hold: Hold) -> Decided:
     """The paid order owns its units now; a backordered one is paid again (D82)."""
+    if _is_settled(order, hold):
+        return order, ()
     settled = replace(order, hold=replace(hold, state=HoldState.ALLOCATED, expires_at=None))
     if order.status is Status.PAID_UNFULFILLABLE:
         settled = replace(settled, status=Status.PAID, backordered_at=None)
@@ -221,6 +237,8 @@ def allocate(order: Order, hold: Hold) -> Decided:
 
 def fall_short(order: Order, hold: Hold, short: Sequence[Units], *, now: datetime) -> Decided:
     """A paid order cannot get its units: it waits for a refund or a backorder (D16). Told once."""
+    if _is_settled(order, hold):
+        return order, ()
     refused = replace(order, hold=replace(hold, state=HoldState.REFUSED, expires_at=None))
     if order.status is not Status.PAID:
         return refused, ()
@@ -228,7 +246,22 @@ def fall_short(order: Order, hold: Hold, short: Sequence[Units], *, now: datetim
     return replace(refused, status=Status.PAID_UNFULFILLABLE), (Dated(event, now),)
 
 
+def _is_settled(order: Order, hold: Hold) -> bool:
+    """Whether the order's present hold is worth at least what is known of this one: late news changes nothing."""
+    present = order.hold
+    if present is None or hold.attempt < present.attempt or order.status in FINAL:
+        return True
+    return present.state in (HoldState.ALLOCATED, HoldState.REFUSED) and hold.attempt == present.attempt
+
+
 def backorder(order: Order, *, now: datetime) -> Decided:
     """Let an order that cannot be fulfilled wait for stock (D82)."""
     demand(order.status is Status.PAID_UNFULFILLABLE and order.backordered_at is None, order)
     return replace(order, backordered_at=now), ()
+
+
+def await_stock(order: Order, hold: Hold) -> Decided:
+    """Inventory knows of the backorder: what comes in goes to it, oldest first."""
+    if order.backordered_at is None or order.hold == hold:
+        return order, ()
+    return replace(order, hold=replace(hold, state=HoldState.WAITING)), ()

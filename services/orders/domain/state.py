@@ -1,4 +1,7 @@
-"""What an order is: values, and what follows from them. Decisions about it are in `domain.py` and `returns.py`."""
+"""What an order is: values, and what follows from them.
+
+Decisions about it are in `life.py`, `shipping.py` and `returns.py`.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,7 +11,7 @@ from enum import StrEnum
 from typing import Literal
 
 from libs.events.contracts import Channel, Event
-from services.orders import money
+from services.orders.domain import money
 
 STOREFRONT = "storefront"
 
@@ -29,6 +32,7 @@ class Status(StrEnum):
 FINAL = frozenset({Status.COMPLETED, Status.CANCELLED})
 SHIPPABLE = frozenset({Status.PAID, Status.PARTLY_SHIPPED, Status.SHIPPED, Status.DELIVERED})
 CANCELLABLE = frozenset({Status.PLACED, Status.PAID, Status.PAID_UNFULFILLABLE})
+REVIEWABLE = frozenset({Status.PLACED, Status.PAID, Status.PAID_UNFULFILLABLE, Status.PARTLY_SHIPPED})
 RETURNABLE = frozenset({Status.PARTLY_SHIPPED, Status.SHIPPED, Status.DELIVERED})
 
 
@@ -42,6 +46,7 @@ class HoldState(StrEnum):
     LAPSED = "lapsed"
     ALLOCATED = "allocated"
     REFUSED = "refused"
+    WAITING = "waiting"
 
 
 class Decision(StrEnum):

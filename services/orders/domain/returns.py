@@ -7,10 +7,10 @@ from typing import Literal
 
 from libs.events import contracts
 from libs.service.errors import WrongState
-from services.orders import facts
-from services.orders.domain import demand, refund
-from services.orders.shipping import refuse_excess, take_units
-from services.orders.state import (
+from services.orders.domain import facts
+from services.orders.domain.life import demand, refund
+from services.orders.domain.shipping import refuse_excess, take_units
+from services.orders.domain.state import (
     RETURNABLE,
     Dated,
     Decided,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from services.orders.domain import completion_due, is_completable
-from services.orders.policies import Policies
-from services.orders.state import Order, Status
+from services.orders.domain.life import completion_due, is_completable
+from services.orders.domain.policies import Policies
+from services.orders.domain.state import Order, Status
 
 OLD_FACT = timedelta(hours=1)
 """Imported facts older than this start no timers (D6)."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 from libs.events import contracts
-from services.orders.state import Line, Order, Payment, Refund, Return, Units
+from services.orders.domain.state import Line, Order, Payment, Refund, Return, Units
 
 
 def stock_lines(lines: Iterable[Units]) -> tuple[contracts.StockLine, ...]:

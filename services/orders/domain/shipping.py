@@ -6,9 +6,9 @@ from typing import Literal
 
 from libs.events import contracts
 from libs.service.errors import Validation, fault
-from services.orders import facts
-from services.orders.domain import demand
-from services.orders.state import (
+from services.orders.domain import facts
+from services.orders.domain.life import demand
+from services.orders.domain.state import (
     Dated,
     Decided,
     Decision,
@@ -41,6 +41,11 @@ def ship(order: Order, shipment: Shipment) -> Decided:
         warehouse=shipment.warehouse,
     )
     return _advance(shipped), (Dated(event, shipment.shipped_at),)
+
+
+def with_lines(order: Order, shipment: Shipment) -> Shipment:
+    """The shipment with everything that is open, where it names no lines."""
+    return shipment if shipment.lines else replace(shipment, lines=order.open_units)
 
 
 def scan(order: Order, shipment_id: str, seen: Scan) -> Decided:

@@ -1,0 +1,442 @@
+"""The HTTP edge of orders: parse, call a handler, answer after the commit."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from libs.events.contracts import CustomerId, Day, Id
+from libs.events.transaction import Transaction
+from libs.service.audit import audit
+from libs.service.call import Answer, Call, CallContext
+from libs.service.errors import NotFound, Validation, fault
+from libs.service.pagination import Page, listing
+from libs.service.routes import Router
+from libs.service.storetime import day_bounds, range_bounds
+from services.orders import reconciliation
+from services.orders import store as db
+from services.orders.answers import Shown, order_body, refund_body, return_body, shipment_body
+from services.orders.bodies import (
+    AmendBody,
+    CancelBody,
+    ExchangeBody,
+    InspectBody,
+    OrderBody,
+    PaymentBody,
+    RefundBody,
+    ReturnBody,
+    ReturnRefundBody,
+    ReviewBody,
+    ScanBody,
+    ShipmentBody,
+    StepBody,
+    StoreBody,
+    lines_of,
+    refund_of,
+)
+from services.orders.domain.review import Consignee
+from services.orders.domain.state import Decision, Hold, Order, Status
+from services.orders.handlers import parcels, paying, placing, returning, stores
+from services.orders.handlers.common import Guard, not_in_future
+from services.orders.handlers.placing import Kit, Wish
+from services.orders.sealing import masked
+
+router = Router(tag="orders")
+
+StoreId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+Step = Callable[[Transaction], Awaitable[Order]]
+Body = Callable[[Order, dict[str, Any]], dict[str, Any]]
+
+
+def kit_of(request: Request) -> Kit:
+    """What the service was put together with."""
+    kit: Kit = request.app.state.kit
+    return kit
+
+
+NOW = StepBody()
+Equipped = Annotated[Kit, Depends(kit_of)]
+
+
+# orders
+
+
+@router.post("/v1/orders", scope="orders:write", status_code=201)
+async def place_order(body: OrderBody, call: Call, kit: Equipped) -> Response:
+    """Place an order: of the storefront with its stock held first, of any other origin as a fact (D12, INV-5)."""
+    order_id = call.id_or_derived(body.order_id)
+    asked = body.asked(order_id, call.runtime.clock(), call.runtime.installation.pseudonyms)
+
+    async def prepare() -> Hold | None:
+        async with call.read() as reads:
+            ready = await placing.prepare(asked, reads, currency=(await call.store_info()).currency)
+        return await placing.hold_stock(ready, kit, call.store, call.runtime.clock())
+
+    async def action(tx: Transaction, hold: Hold | None) -> Answer:
+        order = await placing.place(asked, hold, tx, kit)
+        shown = Shown(tx.store, order, masked(asked.consignee) if asked.consignee else None)
+        return Answer(201, order_body(shown), etag=order.version, location=f"/v1/orders/{order.order_id}")
+
+    return await call.once_after(prepare, action, natural=("order", order_id))
+
+
+@router.get("/v1/orders/{order_id}", scope="orders:read")
+async def show_order(order_id: Id, call: Call, kit: Equipped) -> Response:
+    """One order; personal data is shown to keys with `orders:pii`, masked to others."""
+    async with call.read() as tx:
+        order = await db.load_order(tx.session, tx.store, order_id)
+        if order is None:
+            raise NotFound("there is no such order")
+        body = (await _bodies([order], tx, kit, is_plain=call.principal.may("orders:pii")))[0]
+    return await call.reply(Answer(200, body, etag=order.version))
+
+
+@router.get("/v1/orders", scope="orders:read")
+async def list_orders(
+    call: Call,
+    kit: Equipped,
+    page: Page,
+    status: Annotated[Status | None, Query()] = None,
+    from_: Annotated[Day | None, Query(alias="from")] = None,
+    to: Annotated[Day | None, Query()] = None,
+    customer_id: Annotated[CustomerId | None, Query()] = None,
+) -> Response:
+    """Whole orders, newest first, by status, customer and store days of placing (both included)."""
+    zone = (await call.store_info()).zone
+    if from_ and to and to < from_:
+        raise Validation("to lies before from", errors=[fault("/to", "range", "before from")])
+    replace = call.runtime.installation.pseudonyms.replace
+    wanted = db.Wanted(
+        status=status,
+        customer_id=None if customer_id is None else replace(customer_id),
+        start=day_bounds(from_, zone)[0] if from_ else None,
+        end=day_bounds(to, zone)[1] if to else None,
+    )
+    return await _page(call, kit, page, wanted)
+
+
+@router.get("/v1/review-queue", scope="orders:read")
+async def list_held(call: Call, kit: Equipped, page: Page) -> Response:
+    """Orders that wait for a person, with the reasons (ORD-1)."""
+    return await _page(call, kit, page, db.Wanted(held_only=True))
+
+
+@router.get("/v1/reconciliation", scope="orders:read")
+async def reconcile(call: Call, day: Annotated[Day, Query()]) -> Response:
+    """Payments and refunds of a store's day against the orders: each difference is listed (ORD-3)."""
+    start, end = range_bounds(day, day, (await call.store_info()).zone)
+    async with call.read() as tx:
+        found = await reconciliation.reconcile(tx.session, tx.store, start, end)
+    return await call.reply(Answer(200, {"day": day, **found}))
+
+
+@router.post("/v1/orders/{order_id}/payments", scope="orders:write", status_code=201)
+async def pay_order(order_id: Id, body: PaymentBody, call: Call, kit: Equipped) -> Response:
+    """Record a payment; a paid order gets its stock allocated, and the answer shows what came of it (D15, D16)."""
+    payment = body.payment(call.runtime.clock())
+    paid: list[Order] = []
+
+    async def answer(order: Order, tx: Transaction) -> Answer:
+        whole = (await _bodies([order], tx, kit))[0]
+        plain = {"payment_id": payment.payment_id, "status": payment.status, "order": whole}
+        return Answer(201, plain, etag=order.version)
+
+    async def action(tx: Transaction) -> Answer:
+        order = await paying.pay(order_id, payment, tx, guard=call.require_match)
+        paid[:] = [order]
+        return await answer(order, tx)
+
+    async def settle() -> Answer | None:
+        if not paying.needs_stock(paid[0]):
+            return None
+        settled = await paying.settle(paid[0], call.store, kit.stock, call.begin)
+        if settled is None:
+            return None
+        async with call.read() as tx:
+            return await answer(settled, tx)
+
+    return await call.once_then(action, settle, natural=(f"{order_id} payment", payment.payment_id))
+
+
+@router.post("/v1/orders/{order_id}/cancel", scope="orders:write")
+async def cancel_order(order_id: Id, body: CancelBody, call: Call, kit: Equipped) -> Response:
+    """Cancel an order of which nothing was shipped; its stock is free again at once."""
+
+    async def cancel(tx: Transaction) -> Order:
+        order = await parcels.cancel(order_id, body.reason, body.by, tx, guard=call.require_match)
+        await audit(tx, call.actor, "order.cancel", f"order:{order_id}", after={"reason": body.reason, "by": body.by})
+        return order
+
+    return await _do(call, kit, cancel, natural=("order.cancel", order_id))
+
+
+@router.post("/v1/orders/{order_id}/amend", scope="orders:write")
+async def amend_order(order_id: Id, body: AmendBody, call: Call, kit: Equipped) -> Response:
+    """Change lines or address before anything is shipped; `If-Match` is needed (D48)."""
+    amendment = placing.Amendment(
+        order_id,
+        lines_of(body.lines) if body.lines else None,
+        body.consignee.consignee() if body.consignee else None,
+    )
+    if amendment.lines is None and amendment.consignee is None:
+        raise Validation("nothing to amend", errors=[fault("", "missing", "lines or consignee")])
+    guard = _strict_guard(call)
+
+    async def prepare() -> Hold | None:
+        async with call.read() as reads:
+            wanted = await placing.check_amendment(amendment, guard, reads)
+        return None if wanted is None else await placing.grant(wanted, call.store, kit)
+
+    async def action(tx: Transaction, hold: Hold | None) -> Answer:
+        order = await placing.amend(amendment, hold, tx, kit, guard=guard)
+        await audit(tx, call.actor, "order.amend", f"order:{order_id}", after={"version": order.version})
+        return Answer(200, (await _bodies([order], tx, kit))[0], etag=order.version)
+
+    return await call.once_after(prepare, action)
+
+
+@router.post("/v1/orders/{order_id}/review", scope="orders:write")
+async def review_order(order_id: Id, body: ReviewBody, call: Call, kit: Equipped) -> Response:
+    """Let a held order pass, or hold one (ORD-1)."""
+
+    async def review(tx: Transaction) -> Order:
+        order = await parcels.review(
+            order_id, Decision(body.decision), by=call.actor, note=body.note, tx=tx, guard=call.require_match
+        )
+        await audit(tx, call.actor, "order.review", f"order:{order_id}", after={"decision": body.decision})
+        return order
+
+    return await _do(call, kit, review)
+
+
+@router.post("/v1/orders/{order_id}/backorder", scope="orders:write")
+async def backorder(order_id: Id, call: Call, kit: Equipped) -> Response:
+    """Let a paid order that cannot be fulfilled wait for stock (D82)."""
+    return await _do(
+        call,
+        kit,
+        lambda tx: paying.backorder(order_id, tx, guard=call.require_match),
+        natural=("order.backorder", order_id),
+    )
+
+
+# parcels
+
+
+@router.post("/v1/orders/{order_id}/shipments", scope="orders:write", status_code=201)
+async def ship_order(order_id: Id, body: ShipmentBody, call: Call, kit: Equipped) -> Response:
+    """Send a parcel with some lines, or with everything that is open (ORD-4)."""
+    shipment = body.shipment(call.id_or_derived(body.shipment_id), call.runtime.clock())
+
+    def answer(order: Order, whole: dict[str, Any]) -> dict[str, Any]:
+        made = next(s for s in order.shipments if s.shipment_id == shipment.shipment_id)
+        return {**shipment_body(made), "order_id": order_id, "order": whole}
+
+    return await _do(
+        call,
+        kit,
+        lambda tx: parcels.ship(order_id, shipment, tx, guard=call.require_match),
+        status=201,
+        body=answer,
+        natural=(f"{order_id} shipment", shipment.shipment_id),
+    )
+
+
+@router.post("/v1/shipments/{shipment_id}/scans", scope="orders:write")
+async def scan_parcel(shipment_id: Id, body: ScanBody, call: Call, kit: Equipped) -> Response:
+    """Tell where a parcel is; `delivered` ends it (ORD-5)."""
+
+    def answer(order: Order, whole: dict[str, Any]) -> dict[str, Any]:
+        moved = next(s for s in order.shipments if s.shipment_id == shipment_id)
+        return {**shipment_body(moved), "order_id": order.order_id, "order": whole}
+
+    seen = body.scan(call.runtime.clock())
+    return await _do(call, kit, lambda tx: parcels.scan(shipment_id, seen, tx, guard=call.require_match), body=answer)
+
+
+# returns and refunds
+
+
+@router.post("/v1/orders/{order_id}/returns", scope="orders:write", status_code=201)
+async def request_return(order_id: Id, body: ReturnBody, call: Call, kit: Equipped) -> Response:
+    """Ask to send shipped goods back (ORD-6)."""
+    asked = body.asked(call.id_or_derived(body.return_id), call.runtime.clock())
+    return await _do(
+        call,
+        kit,
+        lambda tx: returning.request(order_id, asked, tx, guard=call.require_match),
+        status=201,
+        body=_with_return(asked.return_id),
+        natural=(f"{order_id} return", asked.return_id),
+    )
+
+
+@router.post("/v1/returns/{return_id}/approve", scope="orders:write")
+async def approve_return(return_id: Id, call: Call, kit: Equipped, body: StepBody = NOW) -> Response:
+    """The goods may come back; from now on they are `returning` in stock (D20)."""
+    return await _step(call, kit, "approve", return_id, returning.approve(return_id, _when(body.at, call)))
+
+
+@router.post("/v1/returns/{return_id}/refuse", scope="orders:write")
+async def refuse_return(return_id: Id, call: Call, kit: Equipped, body: StepBody = NOW) -> Response:
+    """The store's policy does not take the goods back."""
+    return await _step(call, kit, "refuse", return_id, returning.refuse(return_id, body.reason, _when(body.at, call)))
+
+
+@router.post("/v1/returns/{return_id}/receive", scope="orders:write")
+async def receive_return(return_id: Id, call: Call, kit: Equipped, body: StepBody = NOW) -> Response:
+    """The goods are back in the house."""
+    return await _step(call, kit, "receive", return_id, returning.receive(return_id, _when(body.at, call)))
+
+
+@router.post("/v1/returns/{return_id}/inspect", scope="orders:write")
+async def inspect_return(return_id: Id, body: InspectBody, call: Call, kit: Equipped) -> Response:
+    """Resellable goods go back on sale, damaged ones do not."""
+    decide = returning.inspect(return_id, body.condition, _when(body.at, call))
+    return await _step(call, kit, "inspect", return_id, decide)
+
+
+@router.post("/v1/returns/{return_id}/refund", scope="orders:write")
+async def refund_return(return_id: Id, body: ReturnRefundBody, call: Call, kit: Equipped) -> Response:
+    """Give the money back: after inspection, except where policy refunds at once (D20)."""
+    given = refund_of(body, call.id_or_derived(body.refund_id), call.runtime.clock(), return_id)
+
+    async def refund(tx: Transaction) -> Order:
+        order = await returning.refund(return_id, given, body.items_cents, tx, guard=call.require_match)
+        await audit(tx, call.actor, "return.refund", f"return:{return_id}", after={"amount_cents": body.amount_cents})
+        return order
+
+    natural = ("return.refund", return_id)
+    return await _do(call, kit, refund, body=_with_return(return_id), natural=natural)
+
+
+@router.post("/v1/returns/{return_id}/exchange", scope="orders:write")
+async def exchange_return(return_id: Id, body: ExchangeBody, call: Call, kit: Equipped) -> Response:
+    """Send other goods instead, on the same order (D20)."""
+    lines = lines_of(body.lines)
+    guard: Guard = call.require_match
+
+    async def prepare() -> Hold:
+        async with call.read() as reads:
+            wanted: Wish = await returning.check_exchange(return_id, lines, guard, reads)
+        return await placing.grant(wanted, call.store, kit)
+
+    async def action(tx: Transaction, hold: Hold) -> Answer:
+        order = await returning.exchange(return_id, lines, hold, tx, guard=guard)
+        whole = (await _bodies([order], tx, kit))[0]
+        return Answer(200, _with_return(return_id)(order, whole), etag=order.version)
+
+    return await call.once_after(prepare, action, natural=("return.exchange", return_id))
+
+
+@router.post("/v1/orders/{order_id}/refunds", scope="orders:write", status_code=201)
+async def refund_order(order_id: Id, body: RefundBody, call: Call, kit: Equipped) -> Response:
+    """Give money back without a return (D70)."""
+    given = refund_of(body, call.id_or_derived(body.refund_id), call.runtime.clock())
+
+    async def refund(tx: Transaction) -> Order:
+        order = await paying.refund(order_id, given, body.items_cents, tx, guard=call.require_match)
+        await audit(tx, call.actor, "order.refund", f"order:{order_id}", after={"amount_cents": body.amount_cents})
+        return order
+
+    def answer(order: Order, whole: dict[str, Any]) -> dict[str, Any]:
+        made = next(r for r in order.refunds if r.refund_id == given.refund_id)
+        return {**refund_body(made), "order_id": order_id, "order": whole}
+
+    natural = (f"{order_id} refund", given.refund_id)
+    return await _do(call, kit, refund, status=201, body=answer, natural=natural)
+
+
+# stores
+
+
+@router.put("/v1/stores/{store}", scope="admin")
+async def put_store(store: StoreId, body: StoreBody, call: Call) -> Response:
+    """Make a store, or change it; zone and currency are fixed once it has events (D4)."""
+    call = call.for_store(store)
+    settings = db.StoreSettings(body.name, body.timezone, body.currency, body.language)
+
+    async def action(tx: Transaction) -> Answer:
+        is_new = await stores.put_store(settings, tx)
+        await audit(tx, call.actor, "store.put", f"store:{store}", after=body)
+        return Answer(201 if is_new else 200, {"store": store, **body.model_dump()})
+
+    response = await call.once(action)
+    call.runtime.stores.forget(store)
+    return response
+
+
+# inside
+
+
+async def _do(
+    call: CallContext,
+    kit: Kit,
+    step: Step,
+    *,
+    status: int = 200,
+    body: Body = lambda _, whole: whole,
+    natural: tuple[str, str] | None = None,
+) -> Response:
+    """Take one step of an order, and answer with the order in the shape that `body` gives it."""
+
+    async def action(tx: Transaction) -> Answer:
+        order = await step(tx)
+        whole = (await _bodies([order], tx, kit))[0]
+        return Answer(status, body(order, whole), etag=order.version)
+
+    return await call.once(action, natural=natural)
+
+
+async def _step(call: CallContext, kit: Kit, name: str, return_id: str, decide: returning.Step) -> Response:
+    return await _do(
+        call,
+        kit,
+        lambda tx: returning.step(return_id, decide, tx, guard=call.require_match),
+        body=_with_return(return_id),
+        natural=(f"return.{name}", return_id),
+    )
+
+
+def _with_return(return_id: str) -> Body:
+    def answer(order: Order, whole: dict[str, Any]) -> dict[str, Any]:
+        item = next(r for r in order.returns if r.return_id == return_id)
+        return {**return_body(item), "order_id": order.order_id, "order": whole}
+
+    return answer
+
+
+def _when(at: datetime | None, call: CallContext) -> datetime:
+    return not_in_future(at, call.runtime.clock(), "/at")
+
+
+def _strict_guard(call: CallContext) -> Guard:
+    return lambda version: call.require_match(version, required=True)
+
+
+async def _page(call: CallContext, kit: Kit, page: Page, wanted: db.Wanted) -> Response:
+    after = page.after(datetime, str)
+    async with call.read() as tx:
+        found = await db.list_orders(
+            tx.session, tx.store, wanted, after=None if after is None else (after[0], after[1]), limit=page.fetch
+        )
+        shown, cursor = listing(page, found, lambda order: (order.placed_at, order.order_id))
+        bodies = await _bodies(shown, tx, kit, is_plain=call.principal.may("orders:pii"))
+    return await call.page(bodies, cursor)
+
+
+async def _bodies(orders: list[Order], tx: Transaction, kit: Kit, *, is_plain: bool = False) -> list[dict[str, Any]]:
+    """Orders as they go over the wire, with their consignees: masked unless `is_plain`."""
+    sealed = await db.load_consignees(tx.session, tx.store, [order.order_id for order in orders])
+
+    def consignee(order: Order) -> Consignee | None:
+        found = sealed.get(order.order_id)
+        if found is None:
+            return None
+        opened = kit.sealer.open(tx.store, order.order_id, found)
+        return opened if is_plain else masked(opened)
+
+    return [order_body(Shown(tx.store, order, consignee(order))) for order in orders]

@@ -1,0 +1,34 @@
+"""Where the objects of the orders service meet."""
+
+from datetime import timedelta
+
+from fastapi import FastAPI
+
+from libs.service.app import create_app
+from libs.service.runtime import Runtime, open_runtime
+from services.orders import api, tables
+from services.orders.domain.review import Limits
+from services.orders.handlers import reactions
+from services.orders.handlers.placing import Kit
+from services.orders.sealing import Sealer
+from services.orders.settings import OrdersSettings
+from services.orders.stock import HttpStock
+
+
+def build(settings: OrdersSettings) -> tuple[Runtime, FastAPI]:
+    """The service, not yet started."""
+    runtime = open_runtime(settings, "orders", tables.SHARED)
+    stock = HttpStock(settings.inventory_url, lambda: runtime.installation.internal_key)
+    kit = Kit(
+        stock=stock,
+        sealer=Sealer(lambda: runtime.installation.sealing_key),
+        limits=Limits(settings.review_quantity, settings.review_amount_cents),
+        keep_personal=timedelta(days=settings.personal_data_days),
+    )
+    runtime.consume(reactions.REACTIONS)
+    runtime.loop("inventory connections", stock.run)
+    runtime.every("timers of orders", 1.0, lambda: reactions.run_timers(runtime.worker, stock))
+    runtime.every("forget personal data", 600.0, lambda: reactions.forget_personal_data(runtime.worker))
+    app = create_app(runtime, [api.router])
+    app.state.kit = kit
+    return runtime, app

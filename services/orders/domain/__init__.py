@@ -1,0 +1,1 @@
+"""What orders decide: pure functions over values, without database, HTTP or clock."""
