@@ -75,6 +75,10 @@ class Reactions:
     """The table at the foot of a handlers file: who reacts to what."""
 
     def __init__(self, *reactions: Reaction) -> None:
+        """Raises ValueError where two single handlers want the same event: their order would be nobody's decision."""
+        singles = [event for reaction in reactions if reaction.one for event in reaction.events]
+        if len(singles) != len(set(singles)):
+            raise ValueError("an event has two handlers of its own")
         self.reactions = reactions
         self.events = frozenset(event for reaction in reactions for event in reaction.events)
         self.topics = tuple(sorted({event.TOPIC for event in self.events}))

@@ -1,0 +1,50 @@
+"""The signed webhook: Standard Webhooks, for anything that is no chat."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from standardwebhooks import Webhook
+
+from libs.events import strict_json
+from libs.service.errors import Validation, fault
+from services.alerts.channels.base import Outcome, Request, Result
+from services.alerts.store import Channel
+
+PREFIX = "whsec_"
+SHORTEST_SECRET_BYTES = 16
+
+
+def check_secret(secret: str) -> None:
+    """Raises Validation for what is no `whsec_` + base64 of at least 16 bytes."""
+    try:
+        raw = base64.b64decode(secret.removeprefix(PREFIX), validate=True) if secret.startswith(PREFIX) else b""
+    except binascii.Error:
+        raw = b""
+    if len(raw) < SHORTEST_SECRET_BYTES:
+        message = "whsec_ and the base64 of at least 16 bytes"
+        raise Validation(f"secret: {message}", errors=[fault("/secret", "secret", message)])
+
+
+def render(channel: Channel, notification_id: str, body: Mapping[str, Any], now: datetime) -> Request:
+    """The signed request: `webhook-id` is the notification's, so that the receiver can drop a repeat."""
+    payload = strict_json.dumps(body)
+    signature = Webhook(channel.secret).sign(notification_id, now, payload.decode())
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": notification_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signature,
+    }
+    return Request(channel.url, headers, payload)
+
+
+def classify(status: int, body: bytes) -> Outcome:
+    """2xx: sent. 410, and 4xx that will stay: refused. Everything else: again."""
+    if 200 <= status < 300:
+        return Outcome(Result.SENT)
+    if status in (408, 425, 429) or status >= 500 or 300 <= status < 400:
+        return Outcome(Result.AGAIN, f"HTTP {status}")
+    return Outcome(Result.REFUSED, f"HTTP {status}")

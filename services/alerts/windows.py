@@ -1,0 +1,70 @@
+"""Alarm windows: the first that has enough traffic is the one that speaks, and two in a row end an alarm (ALR-1)."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from libs.events.codec import Envelope
+from libs.events.contracts import KpiMeasured
+from libs.events.transaction import Transaction
+from services.alerts import store, texts
+from services.alerts.rules import Numbers, Verdict, WindowRatio
+
+HOURS: tuple[int, ...] = (1, 3, 6, 12, 24)
+
+
+def hours_of(grain: str) -> int | None:
+    """The length of an alarm window by its grain (`w1` ... `w24`); None for other grains."""
+    return int(grain[1:]) if grain.startswith("w") and grain[1:].isdecimal() else None
+
+
+async def judge(
+    rule: WindowRatio,
+    event: Envelope[KpiMeasured],
+    about: Mapping[str, str],
+    hours: int,
+    target: float,
+    numbers: Numbers,
+    tx: Transaction,
+) -> Verdict:
+    """What this window says: TOO_LITTLE where a shorter one has spoken already, CLEAR only at the second in a row."""
+    data = event.data
+    key = about_key(about)
+    await store.save_window(event.store, key, data.end, hours, data.measures, tx)
+    known = await store.load_windows(event.store, key, data.end, tx)
+    if speaker(rule, known, target, numbers) != hours:
+        return Verdict.TOO_LITTLE
+    verdict = rule.judge(data.measures, target, numbers)
+    if verdict is not Verdict.CLEAR:
+        return verdict
+    before = await store.load_windows(event.store, key, data.end - timedelta(hours=1), tx)
+    spoke = speaker(rule, before, target, numbers)
+    was_clear = spoke is not None and rule.judge(before[spoke], target, numbers) is Verdict.CLEAR
+    return Verdict.CLEAR if was_clear else Verdict.BETWEEN
+
+
+def speaker(rule: WindowRatio, known: Mapping[int, Mapping[str, int]], target: float, numbers: Numbers) -> int | None:
+    """The shortest of these windows (hours -> measures) that has enough traffic."""
+    enough = (h for h in HOURS if h in known and rule.judge(known[h], target, numbers) is not Verdict.TOO_LITTLE)
+    return next(enough, None)
+
+
+def about_key(about: Mapping[str, str]) -> str:
+    """Such as `channel=paid`; '' for the store."""
+    return ",".join(f"{name}={about[name]}" for name in sorted(about))
+
+
+def figures(rule: WindowRatio, data: KpiMeasured, target: float) -> dict[str, Any]:
+    """The figures of an alert about a window."""
+    top, bottom = data.measures.get(rule.numerator, 0), data.measures.get(rule.denominator, 0)
+    ratio = round(top / bottom, 6) if bottom else 0.0
+    return {
+        "numerator": top,
+        "denominator": bottom,
+        "expected": round(bottom * target, 2),
+        "ratio": texts.percent(ratio),
+        "target": texts.percent(target),
+        "value": ratio,
+        "target_value": target,
+        "window": f"{data.start:%m-%d %H:%M} - {data.end:%H:%M}",
+    }
