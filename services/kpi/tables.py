@@ -22,23 +22,25 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from libs.events.tables import journal_table
-from libs.service.database import metadata as service_metadata
+from libs.service.database import metadata
 from libs.service.runtime import service_tables
 
-metadata = service_metadata("kpi")
-SHARED = service_tables(metadata)
+METADATA = metadata("kpi")
+SHARED = service_tables(METADATA)
 EVENT_TABLES = SHARED.events
-JOURNAL = journal_table(metadata)
+JOURNAL = journal_table(METADATA)
 
 INSTANT = DateTime(timezone=True)
+NAME = Text(collation="C")
+"""Ids and names of things: compared byte by byte, as the engine sorts them."""
 
 # entities
 
 VISITOR_DAY = Table(
     "visitor_day",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("visitor", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("visitor", NAME, primary_key=True),
     Column("day", Integer, primary_key=True, comment="proleptic ordinal of the store day"),
     Column("state", LargeBinary, nullable=False),
     Column("ids", LargeBinary, nullable=False, comment="8 bytes of each event's identity: dedup"),
@@ -47,10 +49,10 @@ VISITOR_DAY = Table(
 
 ORDERS = Table(
     "orders",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("order_id", Text, primary_key=True),
-    Column("visitor", Text),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("order_id", NAME, primary_key=True),
+    Column("visitor", NAME),
     Column("placed_us", BigInteger),
     Column("paid_us", BigInteger),
     Column("skus", ARRAY(Text), nullable=False),
@@ -63,9 +65,9 @@ ORDERS = Table(
 
 CUSTOMER = Table(
     "customer",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("customer", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("customer", NAME, primary_key=True),
     Column("orders", Integer, nullable=False, comment="paid ones"),
     Column("state", LargeBinary, nullable=False),
     Index(None, "store", "orders"),
@@ -73,19 +75,19 @@ CUSTOMER = Table(
 
 BUYER = Table(
     "buyer",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("customer", Text, primary_key=True),
-    Column("grain", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("customer", NAME, primary_key=True),
+    Column("grain", NAME, primary_key=True),
     Column("bucket", BigInteger, primary_key=True),
     Column("state", LargeBinary, nullable=False, comment="cells in which he has paid orders, and how many"),
 )
 
 SKU = Table(
     "sku",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("sku", NAME, primary_key=True),
     Column("state", LargeBinary, nullable=False, comment="every known version of what it is and costs"),
     Column("seen_from", Integer, comment="first store day on which traffic names it"),
     Column("seen_to", Integer),
@@ -93,13 +95,13 @@ SKU = Table(
 
 DOCUMENT = Table(
     "document",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("kind", Text, primary_key=True, comment="target, campaign, experiment, policy:<kind> ..."),
-    Column("id", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("kind", NAME, primary_key=True, comment="target, campaign, experiment, policy:<kind> ..."),
+    Column("id", NAME, primary_key=True),
     Column("us", BigInteger, primary_key=True),
     Column("recorded_us", BigInteger, primary_key=True),
-    Column("event_id", Text, primary_key=True),
+    Column("event_id", NAME, primary_key=True),
     Column("body", JSONB, nullable=False),
 )
 
@@ -107,10 +109,10 @@ DOCUMENT = Table(
 
 DEFINITION = Table(
     "definition",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("kind", Text, primary_key=True, comment="target, campaign, experiment"),
-    Column("id", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("kind", NAME, primary_key=True, comment="target, campaign, experiment"),
+    Column("id", NAME, primary_key=True),
     Column("version", Integer, nullable=False),
     Column("body", JSONB, nullable=False),
     Column("changed_at", INSTANT, nullable=False),
@@ -123,22 +125,22 @@ DEFINITION = Table(
 
 FIGURE = Table(
     "figure",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("grain", Text, primary_key=True),
-    Column("by", Text, primary_key=True, comment="names of its dimensions, sorted, with commas; '' is the total"),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("grain", NAME, primary_key=True),
+    Column("by", NAME, primary_key=True, comment="names of its dimensions, sorted, with commas; '' is the total"),
     Column("bucket", BigInteger, primary_key=True, comment="second since 1970 at which it starts"),
-    Column("value", Text, primary_key=True, comment="values of its dimensions, separated by U+001F"),
+    Column("value", NAME, primary_key=True, comment="values of its dimensions, separated by U+001F"),
     Column("shard", SmallInteger, primary_key=True),
     Column("measures", LargeBinary, nullable=False, comment="msgpack: {number of a measure: value}"),
 )
 
 FIGURE_DELTA = Table(
     "figure_delta",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("grain", Text, primary_key=True),
-    Column("by", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("grain", NAME, primary_key=True),
+    Column("by", NAME, primary_key=True),
     Column("bucket", BigInteger, primary_key=True),
     Column("minute", BigInteger, primary_key=True, comment="minutes since 1970 of the commits"),
     Column("shard", SmallInteger, primary_key=True),
@@ -149,9 +151,9 @@ FIGURE_DELTA = Table(
 
 BUCKET = Table(
     "bucket",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("grain", Text, primary_key=True, comment="hour, day, week, month; w1 to w24 for alarm windows"),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("grain", NAME, primary_key=True, comment="hour, day, week, month; w1 to w24 for alarm windows"),
     Column("bucket", BigInteger, primary_key=True),
     Column("measured_at", INSTANT),
     Index("ix_bucket_unmeasured", "store", "bucket", postgresql_where=text("measured_at IS NULL")),
@@ -159,7 +161,7 @@ BUCKET = Table(
 
 CORRECTION = Table(
     "correction",
-    metadata,
+    METADATA,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("store", Text, nullable=False),
     Column("grain", Text, nullable=False),
@@ -180,9 +182,9 @@ CORRECTION = Table(
 
 IMPORT = Table(
     "import",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("import_id", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("import_id", NAME, primary_key=True),
     Column("opened_at", INSTANT, nullable=False),
     Column("ended_at", INSTANT),
     Column("measured_at", INSTANT, comment="when what it touched had been measured"),
@@ -190,30 +192,30 @@ IMPORT = Table(
 
 IMPORT_BUCKET = Table(
     "import_bucket",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("grain", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("grain", NAME, primary_key=True),
     Column("bucket", BigInteger, primary_key=True),
-    Column("import_id", Text, primary_key=True),
+    Column("import_id", NAME, primary_key=True),
 )
 
 IMPORT_CHANGE = Table(
     "import_change",
-    metadata,
-    Column("store", Text, primary_key=True),
-    Column("import_id", Text, primary_key=True),
-    Column("grain", Text, primary_key=True),
-    Column("by", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("import_id", NAME, primary_key=True),
+    Column("grain", NAME, primary_key=True),
+    Column("by", NAME, primary_key=True),
     Column("bucket", BigInteger, primary_key=True),
-    Column("value", Text, primary_key=True),
+    Column("value", NAME, primary_key=True),
     Column("number", BigInteger, primary_key=True),
     Column("change", BigInteger, nullable=False),
 )
 
 QUARANTINED = Table(
     "quarantined",
-    metadata,
-    Column("store", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
     Column("key", LargeBinary, primary_key=True, comment="identity of the event"),
     Column("topic", Text, nullable=False),
     Column("time", INSTANT, nullable=False),
@@ -223,8 +225,8 @@ QUARANTINED = Table(
 
 STORE_START = Table(
     "store_start",
-    metadata,
-    Column("store", Text, primary_key=True),
+    METADATA,
+    Column("store", NAME, primary_key=True),
     Column(
         "us", BigInteger, nullable=False, comment="acceptance of its first event: from here on every bucket is measured"
     ),
@@ -232,8 +234,8 @@ STORE_START = Table(
 
 REBUILD = Table(
     "rebuild",
-    metadata,
-    Column("rebuild_id", Text, primary_key=True),
+    METADATA,
+    Column("rebuild_id", NAME, primary_key=True),
     Column("status", Text, nullable=False, comment="running, done, failed"),
     Column("asked_at", INSTANT, nullable=False),
     Column("finished_at", INSTANT),
@@ -245,24 +247,3 @@ REBUILD = Table(
     Column("repaired", JSONB),
     Column("error", Text),
 )
-
-STORE_TABLES: tuple[str, ...] = (
-    "visitor_day",
-    "orders",
-    "customer",
-    "buyer",
-    "sku",
-    "document",
-    "definition",
-    "figure",
-    "figure_delta",
-    "bucket",
-    "correction",
-    "import",
-    "import_bucket",
-    "import_change",
-    "quarantined",
-    "store_start",
-    "idempotency",
-)
-"""Tables whose rows belong to a store; row-level security keeps them apart."""
