@@ -12,13 +12,15 @@ from services.orders.handlers import reactions
 from services.orders.handlers.placing import Kit
 from services.orders.sealing import Sealer
 from services.orders.settings import OrdersSettings
-from services.orders.stock import HttpStock
+from services.orders.stock import HttpStock, Stock
 
 
-def build(settings: OrdersSettings) -> tuple[Runtime, FastAPI]:
-    """The service, not yet started."""
+def build(settings: OrdersSettings, stock: Stock | None = None) -> tuple[Runtime, FastAPI]:
+    """The service, not yet started; with its stock kept by inventory over HTTP, unless another port to it is given."""
     runtime = open_runtime(settings, "orders", tables.SHARED)
-    stock = HttpStock(settings.inventory_url, lambda: runtime.installation.internal_key)
+    if stock is None:
+        stock = HttpStock(settings.inventory_url, lambda: runtime.installation.internal_key)
+        runtime.loop("inventory connections", stock.run)
     kit = Kit(
         stock=stock,
         sealer=Sealer(lambda: runtime.installation.sealing_key),
@@ -26,7 +28,6 @@ def build(settings: OrdersSettings) -> tuple[Runtime, FastAPI]:
         keep_personal=timedelta(days=settings.personal_data_days),
     )
     runtime.consume(reactions.REACTIONS)
-    runtime.loop("inventory connections", stock.run)
     runtime.every("timers of orders", 1.0, lambda: reactions.run_timers(runtime.worker, stock))
     runtime.every("forget personal data", 600.0, lambda: reactions.forget_personal_data(runtime.worker))
     app = create_app(runtime, [api.router])
