@@ -8,7 +8,7 @@ becomes a dead letter and not a wrong figure.
 import base64
 import binascii
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
@@ -32,6 +32,15 @@ SPEC_VERSION: Final = "1.0"
 MAX_BATCH: Final = 1_000
 MAX_AGE_MS: Final = 24 * 3_600 * 1_000
 MAX_ATTRIBUTE: Final = 1_000
+
+_GIVEN: Final = frozenset(
+    (
+        *("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema"),
+        *("store", "importid", "causationid", "correlationid", "traceparent", "tracestate"),
+    )
+)
+"""The attributes that may come from outside."""
+_ATTRIBUTES: Final = _GIVEN | {"recordedtime"}
 
 
 class Undecodable(Exception):
@@ -128,9 +137,7 @@ def to_message(envelope: Envelope[Any], *, topic: str | None = None) -> Message:
 
 def to_structured(envelope: Envelope[Any]) -> dict[str, Any]:
     """An event as one CloudEvents JSON object: for examples, pages and people, not for the bus."""
-    attributes = {
-        name: value.decode() for name, value in _attributes(to_message(envelope).headers, prefix="ce_").items()
-    }
+    attributes = {name[3:]: value.decode() for name, value in to_message(envelope).headers if name.startswith("ce_")}
     return {**attributes, "datacontenttype": JSON, "data": strict_json.loads(data_json(envelope.data))}
 
 
@@ -156,24 +163,31 @@ def from_record(record: Record) -> Envelope[Any]:
 def read_attributes(record: Record) -> dict[str, str]:
     """The CloudEvents attributes of a record in binary mode, without looking at its data. Raises Undecodable."""
     try:
-        return {name: value.decode() for name, value in _attributes(record.headers, prefix="ce_").items()}
+        attributes = {name[3:]: value.decode() for name, value in record.headers if name[:3] == "ce_"}
     except UnicodeDecodeError:
         raise Undecodable("a header is not UTF-8") from None
+    _refuse_strange(attributes)
+    return attributes
 
 
-def _attributes(headers: Sequence[tuple[str, bytes]], *, prefix: str) -> dict[str, bytes]:
-    cut = len(prefix)
-    return {name[cut:]: value for name, value in headers if name.startswith(prefix)}
+def _refuse_strange(attributes: Mapping[str, Any]) -> None:
+    """Raise Undecodable unless all are short texts without NUL."""
+    for name, value in attributes.items():
+        if type(value) is not str or len(value) > MAX_ATTRIBUTE or "\0" in value:
+            raise Undecodable(f"{name} is not a short text")
 
 
-def _read(record: Record) -> tuple[dict[str, Any], Any]:
+def _read(record: Record) -> tuple[Mapping[str, str], Any]:
     """Attributes and data; the content type decides the mode, whatever other headers say."""
     content_type = _media_type(_header(record, "content-type"))
     if content_type == STRUCTURED:
-        return _split(strict_json.loads(record.value))
+        given, data = _split(strict_json.loads(record.value))
+        known = {name: value for name, value in given.items() if name in _ATTRIBUTES and value is not None}
+        _refuse_strange(known)
+        return known, data
     if content_type == BATCH:
         raise Undecodable("a batch is no record")
-    attributes: dict[str, Any] = read_attributes(record)
+    attributes = read_attributes(record)
     if not attributes:
         raise Undecodable("neither binary nor structured CloudEvents")
     if content_type and not _is_json(content_type):
@@ -183,7 +197,7 @@ def _read(record: Record) -> tuple[dict[str, Any], Any]:
 
 def _header(record: Record, wanted: str) -> str:
     for name, value in record.headers:
-        if name.lower() == wanted:
+        if name == wanted or name.lower() == wanted:
             return value.decode("latin-1")
     return ""
 
@@ -231,47 +245,41 @@ def find_contract(name: str) -> type[Event]:
     raise UnknownType(name)
 
 
-def _contract_of(attributes: Mapping[str, Any], topic: str) -> type[Event]:
+def _contract_of(attributes: Mapping[str, str], topic: str) -> type[Event]:
     """The contract of a record's type, if it may lie on this topic. Raises UnknownVersion, UnknownType, Undecodable."""
     if attributes.get("specversion") != SPEC_VERSION:
         raise Undecodable("specversion is not 1.0")
     event = find_contract(_required(attributes, "type"))
-    if event.TOPIC not in (EVERY_TOPIC, topic) and topic != event.TOPIC + DEAD_SUFFIX:
+    if event.TOPIC not in (topic, EVERY_TOPIC) and topic != event.TOPIC + DEAD_SUFFIX:
         raise Undecodable(f"{event.TYPE} does not belong on topic {topic}")
     return event
 
 
-def _envelope(attributes: Mapping[str, Any], data: Event) -> Envelope[Any]:
+def _envelope(attributes: Mapping[str, str], data: Event) -> Envelope[Any]:
+    optional = attributes.get
     return Envelope(
-        id=_required(attributes, "id"),
-        source=_required(attributes, "source"),
-        store=_required(attributes, "store"),
-        subject=_optional(attributes, "subject") or data.subject,
-        time=_time(attributes, "time"),
-        recorded_time=_time(attributes, "recordedtime"),
-        data=data,
-        causation_id=_optional(attributes, "causationid"),
-        correlation_id=_optional(attributes, "correlationid"),
-        traceparent=_optional(attributes, "traceparent"),
-        import_id=_optional(attributes, "importid"),
+        _required(attributes, "id"),
+        _required(attributes, "source"),
+        _required(attributes, "store"),
+        optional("subject") or data.subject,
+        _time(attributes, "time"),
+        _time(attributes, "recordedtime"),
+        data,
+        optional("causationid"),
+        optional("correlationid"),
+        optional("traceparent"),
+        optional("importid"),
     )
 
 
-def _required(attributes: Mapping[str, Any], name: str) -> str:
-    value = _optional(attributes, name)
+def _required(attributes: Mapping[str, str], name: str) -> str:
+    value = attributes.get(name)
     if not value:
         raise Undecodable(f"{name} is missing")
     return value
 
 
-def _optional(attributes: Mapping[str, Any], name: str) -> str | None:
-    value = attributes.get(name)
-    if value is not None and (type(value) is not str or len(value) > MAX_ATTRIBUTE or "\0" in value):
-        raise Undecodable(f"{name} is not a short text")
-    return value
-
-
-def _time(attributes: Mapping[str, Any], name: str) -> datetime:
+def _time(attributes: Mapping[str, str], name: str) -> datetime:
     try:
         return parse_instant(_required(attributes, name))
     except ValueError as error:
@@ -434,12 +442,6 @@ _SOURCE = re.compile(r"[^\x00-\x20\x7f]{1,500}")
 _SUBJECT = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _ANY = re.compile(r"(?s:.*)")
-_ENVELOPE: Final = frozenset(
-    (
-        *("specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema"),
-        *("data", "data_base64", "store", "importid", "causationid", "correlationid", "traceparent", "tracestate"),
-    )
-)
 
 
 def _from_binary(index: int, given: tuple[Mapping[str, str], Any], door: Door) -> Incoming[Any]:
@@ -469,7 +471,7 @@ def _from_document(index: int, document: Any, door: Door) -> Incoming[Any]:
 
 def _from_attributes(item: _Attributes, data: Any, door: Door) -> Incoming[Any]:
     item.id = item.required("id", _ID)
-    item.only(_ENVELOPE)
+    item.only(_GIVEN)
     if item.values.get("specversion") != SPEC_VERSION:
         raise item.refuse("/specversion", "not 1.0")
     if not _is_json(_media_type(item.text("datacontenttype", _ANY) or JSON)):
