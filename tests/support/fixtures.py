@@ -3,8 +3,10 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from cli.local.postgres import LocalPostgres
 from tests.support import databases
 from tests.support.broker import OwnBroker
 from tests.support.guardian import TEST_POSTGRES, shared_server
+from tests.support.services import Platform, running_services
 
 GIVEN_KAFKA = "OPSWIRE_TEST_KAFKA"
 
@@ -42,9 +45,10 @@ def empty_database() -> Iterator[str]:
 
 
 @pytest.fixture
-def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPostgres]:
+def own_postgres() -> Iterator[LocalPostgres]:
     """A server of this test alone, which it may stop, kill and start again."""
-    folder = tmp_path_factory.mktemp("postgres")
+    # not below pytest's own folder: every other pytest that starts shuts the server's user out of it
+    folder = Path(tempfile.mkdtemp(prefix="opswire-postgres-"))
     server = LocalPostgres(folder, settings={**TEST_POSTGRES, "max_connections": "100"}, sync_files=False)
     server.start()
     try:
@@ -73,6 +77,23 @@ def own_kafka(tmp_path: Path) -> Iterator[OwnBroker]:
         yield broker
     finally:
         broker.stop()
+
+
+Running = Callable[..., AbstractAsyncContextManager[Platform]]
+
+
+@pytest.fixture
+def running(database: str, tmp_path: Path) -> Running:
+    """Start services as processes: `async with running("orders", "inventory") as platform:`; none named: all five.
+
+    `database_url=` for another database than the module's, `kafka=` and `topic_prefix=` for the Kafka bus, and
+    `OPSWIRE_...=` for settings of all of them.
+    """
+
+    def start(*services: str, database_url: str = database, **given: str) -> AbstractAsyncContextManager[Platform]:
+        return running_services(database_url, *services, logs=tmp_path, **given)
+
+    return start
 
 
 @pytest.fixture
