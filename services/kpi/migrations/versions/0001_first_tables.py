@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("to_value", sa.BigInteger(), nullable=False),
         sa.Column("corrected_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
-            "causes", postgresql.ARRAY(Text()), nullable=False, comment="event ids, at most 20; import:ID; rebuild:ID"
+            "causes", postgresql.ARRAY(sa.Text()), nullable=False, comment="event ids, at most 20; import:ID; rebuild:ID"
         ),
         sa.Column("cause_count", sa.Integer(), nullable=False),
         sa.Column(
@@ -244,7 +244,7 @@ def upgrade() -> None:
         sa.Column("visitor", sa.Text(collation="C"), nullable=True),
         sa.Column("placed_us", sa.BigInteger(), nullable=True),
         sa.Column("paid_us", sa.BigInteger(), nullable=True),
-        sa.Column("skus", postgresql.ARRAY(Text()), nullable=False),
+        sa.Column("skus", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("store", "order_id", name=op.f("pk_orders")),
         schema="kpi",
