@@ -442,7 +442,7 @@ def test_wire_names_are_the_only_names_at_the_door() -> None:
 @given(
     st.dictionaries(
         st.sampled_from([*cloud_event(), "x", "data_base64", "age_ms"]),
-        st.none() | st.integers(-9, 9) | st.text(max_size=5) | st.lists(st.integers(), max_size=2) | st.just({"a": {}}),
+        st.none() | st.integers(-9, 9) | st.text(max_size=5) | st.lists(st.integers(-9, 9), max_size=2) | st.just({"a": {}}),
         max_size=4,
     )
 )
