@@ -72,7 +72,7 @@ levels = Table(
     Column("warehouses", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
     CheckConstraint("held >= 0 AND allocated >= 0 AND locked >= 0", name="promised_not_negative"),
     CheckConstraint("held + allocated + locked <= on_hand", name="never_oversold"),
-    CheckConstraint("short >= 0 AND returning >= 0 AND damaged >= 0", name="not_negative"),
+    CheckConstraint('short >= 0 AND "returning" >= 0 AND damaged >= 0', name="not_negative"),
     CheckConstraint("safety >= 0 AND safety_hidden >= 0", name="safety_not_negative"),
     CheckConstraint(
         "NOT jsonb_path_exists(warehouses, '$[*] ? (@.on_hand < 0 || @.returning < 0 || @.damaged < 0)')",
@@ -120,7 +120,7 @@ lines = Table(
     _units("returned"),
     Column("warehouse", Text),
     CheckConstraint(
-        "least(promised, from_lock, short, shipped, sold, returning, returned) >= 0 AND from_lock <= promised",
+        'least(promised, from_lock, short, shipped, sold, "returning", returned) >= 0 AND from_lock <= promised',
         name="not_negative",
     ),
     Index("ix_reservation_line_open", "store", "sku", postgresql_where=text("promised > 0 OR short > 0")),

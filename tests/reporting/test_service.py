@@ -1,85 +1,32 @@
 """Reporting over HTTP on real PostgreSQL: editions come from measured events alone, and never change silently."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx2
 import pytest
-from sqlalchemy import text
+from pydantic import SecretStr
 
-from libs.events.codec import Envelope, from_record, to_message
 from libs.events.contracts import KpiCorrected, KpiMeasured, ReportPublished, TargetSet
-from libs.events.contracts.base import Event
-from libs.service.auth import add_key
-from libs.service.runtime import Runtime
 from services.reporting.app import build
 from services.reporting.publishing import publish_at_deadline, publish_due
 from services.reporting.settings import ReportingSettings
+from tests.support.desk import Desk, desk_of
 
 SHANGHAI_OFFSET = timedelta(hours=8)
 DAY_START = datetime(2024, 6, 30, 16, tzinfo=UTC)
 """2024-07-01 in Shanghai."""
 
 
-@dataclass
-class Desk:
-    """A running reporting service and a client with a key for `demo`."""
-
-    runtime: Runtime
-    client: httpx2.AsyncClient
-    key: str
-    foreign_key: str
-
-    async def tell(self, event: Event, *, n: int, store: str = "demo", at: datetime | None = None) -> None:
-        """Have the service consume an event, as its consumer does."""
-        envelope: Envelope[Any] = Envelope(
-            id=f"e-{n}",
-            source="/services/kpi",
-            store=store,
-            subject=event.subject,
-            time=at or datetime.now(UTC),
-            recorded_time=datetime.now(UTC),
-            data=event,
-        )
-        message = to_message(envelope)
-        topic = message.topic
-        await self.runtime.bus.publish([message])
-        records = [
-            record
-            for partition, (first, end) in (await self.runtime.bus.bounds(topic)).items()
-            for record in (await self.runtime.bus.read(topic, partition, first, end - first) if end > first else [])
-        ]
-        await self.runtime.consumers[0].apply(records)
-
-    async def publish(self) -> None:
-        await publish_due(self.runtime.worker, self.runtime.stores)
-
-    async def get(self, path: str, *, key: str | None = None, **headers: str) -> httpx2.Response:
-        return await self.client.get(path, headers={"authorization": f"Bearer {key or self.key}", **headers})
-
-
 @pytest.fixture
 async def desk(fresh_database: str) -> AsyncIterator[Desk]:
-    settings = ReportingSettings(database_url=fresh_database, settle_seconds=0, correction_seconds=0)
-    runtime, app = build(settings)
-    await runtime.start()
-    async with runtime.engine.begin() as session:
-        for store in ("demo", "other"):
-            await session.execute(
-                text(
-                    "INSERT INTO access.stores (store, name, timezone, currency, language)"
-                    " VALUES (:store, :store, 'Asia/Shanghai', 'CNY', 'zh')"
-                ),
-                {"store": store},
-            )
-        key = await add_key(session, "demo", ["reports:read", "reports:write"])
-        foreign = await add_key(session, "other", ["reports:read"])
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://reporting") as client:
-        yield Desk(runtime, client, key.key, foreign.key)
-    await runtime.close()
+    settings = ReportingSettings(database_url=SecretStr(fresh_database), settle_seconds=0, correction_seconds=0)
+    async with desk_of(build(settings), ["reports:read", "reports:write"]) as running:
+        yield running
+
+
+async def publish(desk: Desk) -> None:
+    """What the ticker does."""
+    await publish_due(desk.runtime.worker, desk.runtime.stores)
 
 
 def measured(dimensions: dict[str, str], **measures: int) -> KpiMeasured:
@@ -137,7 +84,7 @@ async def correct_orders(desk: Desk, *, n: int = 9) -> None:
 
 async def test_a_measured_day_becomes_the_first_edition(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     answer = (await desk.get("/v1/reports/daily/2024-07-01.json?lang=zh")).json()
     row = answer["rows"][0]
     assert (answer["report"], answer["store"], answer["period"], answer["edition"]) == (
@@ -155,13 +102,8 @@ async def test_a_measured_day_becomes_the_first_edition(desk: Desk) -> None:
 
 async def test_the_edition_is_told_with_the_position_it_was_made_at(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
-    async with desk.runtime.engine.connect() as session:
-        from libs.events.bus import Record
-        from libs.events.outbox import waiting_message
-
-        rows = (await session.execute(text("SELECT * FROM reporting.outbox"))).all()
-    events = [from_record(Record(m.topic, 0, 0, m.key, m.value, m.headers)).data for m in map(waiting_message, rows)]
+    await publish(desk)
+    events = await desk.emitted()
     (event,) = [e for e in events if isinstance(e, ReportPublished)]
     assert (event.report, event.period, event.edition) == ("daily", "2024-07-01", 1)
     assert sum(event.log_position["kpi"]) == 3
@@ -169,11 +111,11 @@ async def test_the_edition_is_told_with_the_position_it_was_made_at(desk: Desk) 
 
 async def test_a_correction_makes_the_next_edition_and_the_old_one_stays_byte_for_byte(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     shapes = [f"/v1/reports/daily/2024-07-01.{kind}?edition=1" for kind in ("json", "html", "xlsx", "csv")]
     before = [(await desk.get(path)).content for path in shapes]
     await correct_orders(desk)
-    await desk.publish()
+    await publish(desk)
     assert [(await desk.get(path)).content for path in shapes] == before
     newest = (await desk.get("/v1/reports/daily/2024-07-01.json")).json()
     assert (newest["edition"], newest["rows"][0]["orders"]) == (2, 119)
@@ -183,9 +125,9 @@ async def test_a_correction_makes_the_next_edition_and_the_old_one_stays_byte_fo
 
 async def test_the_diff_names_the_cells_and_the_events_that_did_it(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     await correct_orders(desk)
-    await desk.publish()
+    await publish(desk)
     cells = (await desk.get("/v1/reports/daily/2024-07-01/diff?from=1&to=2")).json()["cells"]
     orders = next(cell for cell in cells if cell["path"] == "rows/0/orders")
     assert (orders["from"], orders["to"], orders["cause_count"]) == (120, 119, 1)
@@ -194,15 +136,15 @@ async def test_the_diff_names_the_cells_and_the_events_that_did_it(desk: Desk) -
 
 async def test_the_same_events_again_make_no_new_edition(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     assert len((await desk.get("/v1/reports/daily/2024-07-01/editions")).json()["items"]) == 1
 
 
 async def test_a_correction_that_changes_no_cell_makes_no_edition(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     correction = KpiCorrected.model_validate(
         {
             "bucket": "2024-07-01",
@@ -214,7 +156,7 @@ async def test_a_correction_that_changes_no_cell_makes_no_edition(desk: Desk) ->
         }
     )
     await desk.tell(correction, n=9)
-    await desk.publish()
+    await publish(desk)
     assert len((await desk.get("/v1/reports/daily/2024-07-01/editions")).json()["items"]) == 1
 
 
@@ -247,7 +189,7 @@ async def test_before_the_deadline_nothing_is_published(desk: Desk) -> None:
 )
 async def test_the_shape_follows_accept(desk: Desk, accept: str, media_type: str) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     answer = await desk.get("/v1/reports/daily/2024-07-01", accept=accept)
     assert answer.headers["content-type"] == media_type
 
@@ -267,7 +209,7 @@ async def test_the_shape_follows_accept(desk: Desk, accept: str, media_type: str
 )
 async def test_what_does_not_exist_is_refused_clearly(desk: Desk, path: str, status: int) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
+    await publish(desk)
     answer = await desk.get(path)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -275,25 +217,18 @@ async def test_what_does_not_exist_is_refused_clearly(desk: Desk, path: str, sta
 
 async def test_another_store_sees_nothing_of_it(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    await desk.publish()
-    editions = await desk.get("/v1/reports/daily/2024-07-01/editions", key=desk.foreign_key)
+    await publish(desk)
+    editions = await desk.get("/v1/reports/daily/2024-07-01/editions", store="other")
     assert editions.json()["items"] == []
-    named = await desk.get("/v1/reports/daily/2024-07-01/editions?store=demo", key=desk.foreign_key)
+    named = await desk.get("/v1/reports/daily/2024-07-01/editions?store=demo", store="other")
     assert named.status_code == 403
 
 
-async def test_making_a_report_now_needs_the_right_and_a_finished_period(desk: Desk) -> None:
+async def test_making_a_report_now_needs_a_finished_period(desk: Desk) -> None:
     await tell_the_worked_day(desk)
-    headers = {"authorization": f"Bearer {desk.key}"}
-    made = await desk.client.post("/v1/reports/daily/2024-07-01", headers=headers)
-    again = await desk.client.post("/v1/reports/daily/2024-07-01", headers=headers)
-    running = await desk.client.post(
-        f"/v1/reports/daily/{datetime.now(UTC) + SHANGHAI_OFFSET:%Y-%m-%d}", headers=headers
-    )
-    refused = await desk.client.post(
-        "/v1/reports/daily/2024-07-01", headers={"authorization": f"Bearer {desk.foreign_key}"}
-    )
+    made = await desk.call("POST", "/v1/reports/daily/2024-07-01")
+    again = await desk.call("POST", "/v1/reports/daily/2024-07-01")
+    running = await desk.call("POST", f"/v1/reports/daily/{datetime.now(UTC) + SHANGHAI_OFFSET:%Y-%m-%d}")
     assert (made.status_code, made.json()["edition"]) == (201, 1)
     assert (again.status_code, again.json()["edition"]) == (200, 1)
     assert (running.status_code, running.json()["code"]) == (409, "wrong_state")
-    assert refused.status_code == 403

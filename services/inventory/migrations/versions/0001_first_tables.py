@@ -93,7 +93,7 @@ def upgrade() -> None:
         sa.CheckConstraint("held + allocated + locked <= on_hand", name=op.f("ck_level_never_oversold")),
         sa.CheckConstraint("held >= 0 AND allocated >= 0 AND locked >= 0", name=op.f("ck_level_promised_not_negative")),
         sa.CheckConstraint("safety >= 0 AND safety_hidden >= 0", name=op.f("ck_level_safety_not_negative")),
-        sa.CheckConstraint("short >= 0 AND returning >= 0 AND damaged >= 0", name=op.f("ck_level_not_negative")),
+        sa.CheckConstraint('short >= 0 AND "returning" >= 0 AND damaged >= 0', name=op.f("ck_level_not_negative")),
         sa.PrimaryKeyConstraint("store", "sku", name=op.f("pk_level")),
         schema="inventory",
     )
@@ -252,7 +252,7 @@ def upgrade() -> None:
         sa.Column("returned", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("warehouse", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "least(promised, from_lock, short, shipped, sold, returning, returned) >= 0 AND from_lock <= promised",
+            'least(promised, from_lock, short, shipped, sold, "returning", returned) >= 0 AND from_lock <= promised',
             name=op.f("ck_reservation_line_not_negative"),
         ),
         sa.PrimaryKeyConstraint("store", "reservation_id", "sku", name=op.f("pk_reservation_line")),
