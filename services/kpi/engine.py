@@ -325,7 +325,7 @@ class _Work:
             found = await self.rows.orders_with_skus(keys)
             self._take_orders(found)
             for key, order in found.items():
-                told = [cause for sku in order.skus for cause in causes.get((key[0], sku), ())]
+                told = [cause for sku in order.named_skus for cause in causes.get((key[0], sku), ())]
                 self.affected.setdefault(key, told)
             await self._visitors_of_skus(causes)
         for store, since in self.batch.origins_changed.items():
@@ -423,7 +423,7 @@ class _Work:
         )
         await self._read_days(self._days_for_attribution())
         await self._know_skus(
-            (key[0], sku) for key in self.affected for order in self._versions(key) for sku in order.skus
+            (key[0], sku) for key in self.affected for order in self._versions(key) for sku in order.named_skus
         )
         memberships: dict[Member, list[tuple[Mapping[str, tuple[int, int]], int, list[str]]]] = defaultdict(list)
         for number, (key, causes) in enumerate(self.affected.items()):

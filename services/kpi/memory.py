@@ -91,7 +91,7 @@ class Memory:
             self.found_orders[key] = encode(order)
             if order.visitor is not None and order.came_us is not None:
                 self.by_visitor.setdefault((key[0], order.visitor), {})[key[1]] = order.came_us
-            for sku in order.skus:
+            for sku in order.named_skus:
                 self.by_sku.setdefault((key[0], sku), set()).add(key[1])
 
     async def save_customers(self, found: Mapping[Key, Customer]) -> None:

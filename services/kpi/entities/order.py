@@ -177,6 +177,13 @@ class Order(msgspec.Struct, array_like=True):
         return sorted({line.sku for line in lines})
 
     @property
+    def named_skus(self) -> list[str]:
+        """Every SKU whose category or cost its figures may depend on."""
+        back = [step[1] for part in self.returns.values() for step in (part.requested, part.received) if step]
+        back += [refund.lines for refund in self.refunds.values() if refund.lines]
+        return sorted({*self.skus, *(units.sku for lines in back for units in lines)})
+
+    @property
     def terms(self) -> list[Terms]:
         """What was agreed, earliest first."""
         return [*([self.placed.terms] if self.placed else ()), *self.amended]

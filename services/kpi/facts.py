@@ -1,0 +1,236 @@
+"""From events to the facts that entities merge: pure, one branch an event type, nothing is decided here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Final
+
+from libs.events.codec import Envelope
+from libs.events.contracts import (
+    AdSpent,
+    CampaignChanged,
+    CampaignEnded,
+    CampaignPlanned,
+    CartAdded,
+    CartRemoved,
+    CheckoutStarted,
+    CostEntered,
+    ExperimentStarted,
+    ExperimentStopped,
+    MeasureEntered,
+    OrderAmended,
+    OrderCancelled,
+    OrderDelivered,
+    OrderPaid,
+    OrderPlaced,
+    PageViewed,
+    PaymentFailed,
+    PaymentSucceeded,
+    PolicyChanged,
+    ProductFavorited,
+    RefundIssued,
+    ReturnReceived,
+    ReturnRequested,
+    ShipmentCreated,
+    SkuChanged,
+    SkuDelisted,
+    SkuListed,
+    StoreChanged,
+    TargetSet,
+)
+from libs.events.contracts.base import Event
+from services.kpi.calendar import microseconds
+from services.kpi.engine import Batch, Key
+from services.kpi.entities.order import Fact as OrderFact
+from services.kpi.entities.sku import Fact as SkuFact
+from services.kpi.entities.visitor import BOT, CART, CHECKOUT, FAVORITE, PRODUCT, STAFF, VIEW, Visit
+
+FUTURE: Final = timedelta(minutes=5)
+"""An event dated further ahead than this of its acceptance is quarantined (D5)."""
+
+TRAFFIC: Final[tuple[type[Event], ...]] = (PageViewed, CartAdded, CartRemoved, ProductFavorited, CheckoutStarted)
+ORDERS: Final[tuple[type[Event], ...]] = (
+    OrderPlaced,
+    OrderPaid,
+    PaymentSucceeded,
+    PaymentFailed,
+    OrderCancelled,
+    OrderAmended,
+    OrderDelivered,
+    ShipmentCreated,
+    ReturnRequested,
+    ReturnReceived,
+    RefundIssued,
+)
+CATALOG: Final[tuple[type[Event], ...]] = (SkuListed, SkuDelisted, SkuChanged)
+DOCUMENTS: Final[tuple[type[Event], ...]] = (
+    TargetSet,
+    CampaignPlanned,
+    CampaignChanged,
+    CampaignEnded,
+    ExperimentStarted,
+    ExperimentStopped,
+    AdSpent,
+    MeasureEntered,
+    CostEntered,
+    PolicyChanged,
+)
+STORES: Final[tuple[type[Event], ...]] = (StoreChanged,)
+
+TRAFFIC_ORIGINS: Final = "policy:traffic_origins"
+_FLAGS: Final[Mapping[type[Event], int]] = {
+    CartAdded: CART,
+    CartRemoved: 0,
+    ProductFavorited: FAVORITE,
+    CheckoutStarted: CHECKOUT,
+}
+_DOCUMENT_KEYS: Final[Mapping[type[Event], tuple[str, tuple[str, ...]]]] = {
+    TargetSet: ("target", ("target_id",)),
+    CampaignPlanned: ("campaign", ("campaign",)),
+    CampaignChanged: ("campaign", ("campaign",)),
+    CampaignEnded: ("campaign", ("campaign",)),
+    ExperimentStarted: ("experiment", ("experiment",)),
+    ExperimentStopped: ("experiment", ("experiment",)),
+    AdSpent: ("ad_spend", ("channel", "source", "campaign", "plan", "sku", "creative", "day", "hour")),
+    MeasureEntered: ("measure", ("metric", "day", "month", "source")),
+    CostEntered: ("cost", ("category", "day", "month", "sku", "campaign")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One version of something that is replaced as a whole; the greatest (time, recordedtime, id) is valid (D10)."""
+
+    store: str
+    kind: str
+    id: str
+    us: int
+    recorded_us: int
+    event_id: str
+    body: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Facts:
+    """A batch of events, sorted out."""
+
+    batch: Batch = field(default_factory=Batch)
+    documents: list[Document] = field(default_factory=list)
+    quarantined: list[Envelope[Any]] = field(default_factory=list)
+    stores: dict[str, bool] = field(default_factory=dict)
+    """store -> whether more than traffic is about it"""
+    accepted_us: dict[str, int] = field(default_factory=dict)
+    """store -> earliest acceptance"""
+
+
+def facts_of(envelopes: Iterable[Envelope[Any]]) -> Facts:
+    """Sort out a batch. An event from the future is quarantined and counts nowhere (D5)."""
+    facts = Facts()
+    for envelope in envelopes:
+        if envelope.time > envelope.recorded_time + FUTURE:
+            facts.quarantined.append(envelope)
+            _mark(facts, envelope, alone=False)
+        else:
+            _sort(facts, envelope)
+    return facts
+
+
+def _sort(facts: Facts, envelope: Envelope[Any]) -> None:
+    event: Any = envelope.data
+    if type(event) in TRAFFIC:
+        _mark(facts, envelope, alone=False)
+        facts.batch.visits[envelope.store, event.visitor_id].append(visit_of(envelope))
+    else:
+        _mark(facts, envelope, alone=True)
+        _sort_rest(facts, envelope)
+    if envelope.import_id is not None:
+        facts.batch.imports[envelope.id] = envelope.import_id
+
+
+def _sort_rest(facts: Facts, envelope: Envelope[Any]) -> None:
+    event: Any = envelope.data
+    us, recorded_us = microseconds(envelope.time), microseconds(envelope.recorded_time)
+    if type(event) in ORDERS:
+        facts.batch.orders[_key(envelope, event.order_id)].append(OrderFact(us, recorded_us, envelope.id, event))
+    elif isinstance(event, SkuListed | SkuDelisted | SkuChanged):
+        facts.batch.skus[_key(envelope, event.sku)].append(SkuFact(us, recorded_us, envelope.id, event))
+    elif type(event) in DOCUMENTS:
+        facts.documents.append(_document(envelope, us, recorded_us))
+
+
+def _key(envelope: Envelope[Any], name: str) -> Key:
+    return envelope.store, name
+
+
+def _mark(facts: Facts, envelope: Envelope[Any], *, alone: bool) -> None:
+    store, accepted = envelope.store, microseconds(envelope.recorded_time)
+    facts.stores[store] = facts.stores.get(store, False) or alone
+    facts.accepted_us[store] = min(facts.accepted_us.get(store, accepted), accepted)
+
+
+def visit_of(envelope: Envelope[Any]) -> Visit:
+    """A traffic event as the visitor's day keeps it."""
+    event = envelope.data
+    flags = _page_flags(event) if isinstance(event, PageViewed) else _FLAGS[type(event)]
+    return Visit(
+        microseconds(envelope.time),
+        envelope.id,
+        visit_key(envelope.source, envelope.id),
+        flags,
+        _skus(event),
+        (event.channel, event.source, event.campaign, event.device),
+        BOT if event.is_bot else (STAFF if event.is_staff else 0),
+    )
+
+
+def visit_key(source: str, event_id: str) -> bytes:
+    """8 bytes that stand for an event's identity among those of its visitor."""
+    return blake2b(f"{source}\0{event_id}".encode(), digest_size=8).digest()
+
+
+def _page_flags(event: PageViewed) -> int:
+    return VIEW | PRODUCT if event.page_kind == "product" else VIEW
+
+
+def _skus(event: Any) -> tuple[str, ...]:
+    named = () if event.sku is None else (event.sku,)
+    lines = getattr(event, "lines", None)
+    return named if not lines else tuple(dict.fromkeys((*named, *(line.sku for line in lines))))
+
+
+def _document(envelope: Envelope[Any], us: int, recorded_us: int) -> Document:
+    event = envelope.data
+    if isinstance(event, PolicyChanged):
+        kind, name = f"policy:{event.kind}", event.policy_id
+    else:
+        kind, fields = _DOCUMENT_KEYS[type(event)]
+        name = "|".join(str(value) if (value := getattr(event, field)) is not None else "" for field in fields)
+    body = event.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return Document(envelope.store, kind, name, us, recorded_us, envelope.id, {"type": event.TYPE, **body})
+
+
+def cents_of(event: Event) -> int:
+    """The money of a quarantined event (D64)."""
+    for name in ("total_cents", "amount_cents", "spend_cents"):
+        value = getattr(event, name, None)
+        if value is not None:
+            return int(value)
+    return 0
+
+
+def traffic_origins(bodies: Iterable[Mapping[str, Any]]) -> tuple[tuple[int, frozenset[str]], ...]:
+    """(valid from, origins) of every version of the policy, latest first; bodies in the order of their stamps (D30)."""
+    found: dict[int, frozenset[str]] = {}
+    for body in bodies:
+        after = body.get("after")
+        value = after.get("value", ()) if isinstance(after, dict) else after
+        named = value if isinstance(value, list) else ()
+        found[valid_from_us(body)] = frozenset(map(str, named))
+    return tuple(sorted(found.items(), reverse=True))
+
+
+def valid_from_us(body: Mapping[str, Any]) -> int:
+    """When a policy's version begins to hold."""
+
+    return microseconds(datetime.fromisoformat(str(body["valid_from"])))

@@ -1,0 +1,110 @@
+"""What the kpi service does with events: sort them out, fold them into the entities, write what changed."""
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
+
+from libs.events.codec import Envelope
+from libs.events.consumer import Reactions, on_batch
+from libs.events.ids import identity_hash
+from libs.events.transaction import Transaction
+from services.kpi import facts as sorting
+from services.kpi.calendar import calendar_of
+from services.kpi.engine import Shop, Shops, fold
+from services.kpi.facts import CATALOG, DOCUMENTS, ORDERS, STORES, TRAFFIC, TRAFFIC_ORIGINS, Document, Facts
+from services.kpi.figures import BucketsOf
+from services.kpi.recording import Recorded, record
+from services.kpi.rows import PostgresRows, driver, lock_stores
+
+
+class UnknownStore(ValueError):
+    """An event of a store that was never made: its bucket boundaries are not known."""
+
+
+async def fold_events(envelopes: Sequence[Envelope[Any]], tx: Transaction) -> None:
+    """Apply a batch of events to the entities and the figures, each exactly once in effect."""
+    facts = sorting.facts_of(envelopes)
+    connection = await driver(tx.session)
+    await lock_stores(connection, facts.stores)
+    shops_before = await load_shops(connection, facts.stores)
+    await _start_stores(connection, facts)
+    if facts.quarantined:
+        await _quarantine(connection, facts.quarantined, tx)
+    shops = await _save_documents(connection, facts, shops_before)
+    outcome = await fold(facts.batch, PostgresRows(connection), shops, shops_before)
+    buckets = BucketsOf({store: shop.calendar for store, shop in shops.items()})
+    await record(connection, Recorded(outcome.cells, outcome.changes, facts.batch.imports), buckets, tx.now)
+
+
+async def load_shops(connection: Any, stores: Iterable[str]) -> dict[str, Shop]:
+    """Calendars, and which origins have their traffic here. Raises UnknownStore."""
+    wanted = sorted(set(stores))
+    zones = dict(await connection.fetch("SELECT store, timezone FROM access.stores WHERE store = ANY($1)", wanted))
+    bodies: dict[str, list[dict[str, Any]]] = {}
+    for store, body in await connection.fetch(_POLICY_VERSIONS, wanted, TRAFFIC_ORIGINS):
+        bodies.setdefault(store, []).append(json.loads(body) if isinstance(body, str) else body)
+    shops = {}
+    for store in wanted:
+        if store not in zones:
+            raise UnknownStore(f"there is no store {store}")
+        try:
+            calendar = calendar_of(zones[store])
+        except ZoneInfoNotFoundError as error:
+            raise UnknownStore(f"store {store} has the unknown zone {zones[store]}") from error
+        shops[store] = Shop(calendar, sorting.traffic_origins(bodies.get(store, ())))
+    return shops
+
+
+async def _start_stores(connection: Any, facts: Facts) -> None:
+    rows = sorted(facts.accepted_us.items())
+    await connection.execute(_START_STORES, [store for store, _ in rows], [us for _, us in rows])
+
+
+async def _quarantine(connection: Any, envelopes: Sequence[Envelope[Any]], tx: Transaction) -> None:
+    rows = [
+        (e.store, identity_hash(e.store, e.source, e.id), e.topic, e.time, sorting.cents_of(e.data)) for e in envelopes
+    ]
+    await connection.execute(_QUARANTINE, tx.now, *(list(column) for column in zip(*rows, strict=True)))
+
+
+async def _save_documents(connection: Any, facts: Facts, shops: Shops) -> Shops:
+    """Keep every version; where a policy says whose traffic is here, orders since then count anew."""
+    if not facts.documents:
+        return shops
+    rows = [(d.store, d.kind, d.id, d.us, d.recorded_us, d.event_id, json.dumps(d.body)) for d in facts.documents]
+    await connection.execute(_SAVE_DOCUMENTS, *(list(column) for column in zip(*rows, strict=True)))
+    changed = [document for document in facts.documents if document.kind == TRAFFIC_ORIGINS]
+    if not changed:
+        return shops
+    note_origins(facts, changed)
+    return {**shops, **await load_shops(connection, {document.store for document in changed})}
+
+
+def note_origins(facts: Facts, changed: Collection[Document]) -> None:
+    """Have the orders placed since the change counted anew."""
+    for document in changed:
+        store, since = document.store, sorting.valid_from_us(document.body)
+        facts.batch.origins_changed[store] = min(since, facts.batch.origins_changed.get(store, since))
+        facts.batch.origin_events.setdefault(store, []).append(document.event_id)
+
+
+_POLICY_VERSIONS = """
+SELECT store, body FROM kpi.document WHERE store = ANY($1) AND kind = $2 ORDER BY store, us, recorded_us, event_id
+"""
+_START_STORES = """
+INSERT INTO kpi.store_start (store, us) SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT DO NOTHING
+"""
+_QUARANTINE = """
+INSERT INTO kpi.quarantined (quarantined_at, store, key, topic, time, cents)
+SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::text[], $5::timestamptz[], $6::bigint[]) ON CONFLICT DO NOTHING
+"""
+_SAVE_DOCUMENTS = """
+INSERT INTO kpi.document (store, kind, id, us, recorded_us, event_id, body)
+SELECT store, kind, id, us, recorded_us, event_id, body::jsonb
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])
+ AS k (store, kind, id, us, recorded_us, event_id, body)
+ON CONFLICT DO NOTHING
+"""
+
+REACTIONS = Reactions(on_batch((*TRAFFIC, *ORDERS, *CATALOG, *DOCUMENTS, *STORES), fold_events))
