@@ -34,8 +34,8 @@ def decide(error: BaseException) -> Verdict:
         return Verdict.STOP
     if isinstance(error, (Transient, BusUnavailable, OSError, TimeoutError)):
         return Verdict.RETRY
-    if isinstance(error, asyncpg.InterfaceError):
-        return Verdict.RETRY
+    if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
+        return Verdict.RETRY  # the second is what a statement gets whose connection breaks at that very moment
     if isinstance(error, (DBAPIError, asyncpg.PostgresError)):
         return _of_database(error)
     return Verdict.DEAD_LETTER

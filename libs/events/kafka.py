@@ -38,9 +38,8 @@ from libs.events.lane import Lane, Post
 from libs.events.partitioning import partition_of
 
 REQUEST_MS = 10_000
-SESSION_MS = 10_000
-"""A member that is silent for so long has lost its partitions."""
-
+SESSION_SECONDS = 10.0
+REBALANCE_MS = 10_000
 HEARTBEAT_MS = 500
 """How soon a member notices that another came or went."""
 
@@ -102,13 +101,16 @@ class KafkaBus:
         installation: str | None = None,
         member: str | None = None,
         publish_seconds: float = 10.0,
+        session_seconds: float = SESSION_SECONDS,
     ) -> None:
         """`installation`: whose topics these must be. `member`: a name that is this process's own and survives its
-        restart; with it, a quick restart keeps its partitions, and closing does not give them away."""
+        restart; with it, a quick restart keeps its partitions, and closing does not give them away.
+        `session_seconds`: a member of a group that is silent for so long loses its partitions (brokers want 6)."""
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._installation = installation
         self._member = member
+        self._session_ms = int(session_seconds * 1000)
         self._counts: dict[str, int] = {}
         self._outgoing = Outgoing(bootstrap, prefix, self._counts)
         self._lane = Lane(self._outgoing.send, name="Kafka", timeout=publish_seconds)
@@ -303,9 +305,8 @@ def consumer(bootstrap: str, **more: Any) -> AIOKafkaConsumer:
         isolation_level="read_uncommitted",
         metadata_max_age_ms=METADATA_MS,
         request_timeout_ms=2 * REQUEST_MS,
-        session_timeout_ms=SESSION_MS,
         heartbeat_interval_ms=HEARTBEAT_MS,
-        rebalance_timeout_ms=SESSION_MS,
+        rebalance_timeout_ms=REBALANCE_MS,
         max_poll_interval_ms=600_000,
         **more,
     )
@@ -503,7 +504,10 @@ class KafkaSubscription:
                 raise BusUnavailable(f"there is no topic {topic} yet")
         member = self._bus._member
         joining = consumer(
-            self._bus._bootstrap, group_id=self._group, group_instance_id=member and f"{self._group}.{member}"
+            self._bus._bootstrap,
+            group_id=self._group,
+            group_instance_id=member and f"{self._group}.{member}",
+            session_timeout_ms=self._bus._session_ms,
         )
         try:
             async with asyncio.timeout(REQUEST_MS / 1000):

@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from zlib import crc32
 
-import asyncpg
-
 from libs.events.bus import BusError
-from libs.events.postgres_link import Session, connect, in_terms_of_the_bus, part
+from libs.events.postgres_link import DATABASE_ERRORS, Session, connect, in_terms_of_the_bus, part
 
 SESSION_SECONDS = 10.0
 """A member that says nothing for so long has lost its partitions."""
@@ -76,7 +74,7 @@ class Membership:
         self._hold(frozenset())
         session, self._session = self._session, None
         if session is not None and not session.is_closed():
-            with suppress(OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            with suppress(*DATABASE_ERRORS):
                 await session.execute(f"SELECT pg_advisory_unlock_all(); SELECT pg_notify('bus', '{self._news}')")
             await part(session)
 

@@ -17,13 +17,15 @@ COMMAND_SECONDS = 30.0
 Session = Any
 """An `asyncpg.Connection`, which ships without types."""
 
+DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
+
 
 @contextmanager
 def in_terms_of_the_bus(what: str) -> Iterator[None]:
     """Errors of the database as the port names them."""
     try:
         yield
-    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+    except DATABASE_ERRORS as error:
         reason = f"{what}: {type(error).__name__}: {error}"
         if decide(error) is Verdict.RETRY:
             raise BusUnavailable(reason) from error
@@ -92,5 +94,5 @@ async def part(session: Session) -> None:
     """Close politely, or at once when the server does not answer."""
     try:
         await session.close(timeout=CONNECT_SECONDS)
-    except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+    except DATABASE_ERRORS:
         session.terminate()

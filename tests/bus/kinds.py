@@ -33,7 +33,9 @@ class Buses:
         chosen = self.prefix if prefix is None else prefix
         bus: Bus
         if self.kind == "kafka":
-            bus = KafkaBus(self.address, prefix=chosen, publish_seconds=publish_seconds)
+            bus = KafkaBus(
+                self.address, prefix=chosen, publish_seconds=publish_seconds, session_seconds=max(6.0, session_seconds)
+            )
         else:
             bus = PostgresBus(
                 self.address, prefix=chosen, publish_seconds=publish_seconds, session_seconds=session_seconds

@@ -11,6 +11,7 @@ from libs.events.bus import (
     BusUnavailable,
     Message,
     PositionLost,
+    Record,
     WrongPartitions,
 )
 from libs.events.contracts.base import Topic
@@ -83,7 +84,7 @@ async def test_a_large_post_is_fetched_in_bounded_batches(buses: Buses) -> None:
     await bus.ensure_topics([topic])
     await bus.publish(numbered(topic, 12_345, keys=100))
     subscription = buses.join(bus, "g", [topic])
-    records = []
+    records: list[Record] = []
     while len(records) < 12_345:
         batch = await subscription.fetch(max_records=700, timeout=5)
         assert 0 < len(batch) <= 700 or not records
