@@ -77,7 +77,7 @@ async def examine(data: Path | None, ports_from: int) -> AsyncIterator[Finding]:
     except CommandFailed as problem:
         yield Finding("platform", "warning", problem.message, problem.fix)
         yield embedded_database()
-        yield ports(Topology(ports_from))
+        yield ports(Topology.from_port(ports_from))
         return
     async for finding in examine_installation(installation):
         yield finding
@@ -92,7 +92,7 @@ async def examine_installation(installation: Installation) -> AsyncIterator[Find
     for name, check in (("schemas", schemas), ("clock", clock), ("bus", bus), ("dead letters", dead_letters)):
         yield await guarded(name, check, installation)
     for service in SERVICES:
-        yield await service_ready(service, installation.services[service])
+        yield await service_ready(service, installation.address(service))
 
 
 Check = Callable[[Installation], Awaitable[Finding]]
@@ -162,7 +162,7 @@ def embedded_database() -> Finding:
 def ports(topology: Topology) -> Finding:
     taken = [str(topology.port(service)) for service in SERVICES if not is_port_free(topology.port(service))]
     if not taken:
-        return Finding("ports", "ok", f"{topology.first_port} and the next four are free")
+        return Finding("ports", "ok", f"{topology.port(SERVICES[0])} and the next four are free")
     fix = "stop what runs there, or choose another --ports-from"
     return Finding("ports", "failed", f"taken: {', '.join(taken)}", fix)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Self
 
+import psutil
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -40,6 +41,10 @@ class Installation:
     @property
     def bus(self) -> str:
         return "kafka" if self.kafka else "postgres"
+
+    def address(self, service: str) -> str:
+        """Where a service listens; the usual port where nobody said."""
+        return self.services.get(service) or Topology.from_port().url(service)
 
     @classmethod
     def read(cls, data: Path) -> Self:
@@ -80,15 +85,21 @@ def find_installation(data: Path | None) -> Installation:
         return _from_environment(url)
     folder = data or DEFAULT_DATA
     try:
-        return Installation.read(folder)
+        found = Installation.read(folder)
     except FileNotFoundError:
         raise CommandFailed(f"no platform is running on {folder}", NOT_RUNNING_FIX) from None
     except (OSError, ValueError, TypeError) as problem:
         raise CommandFailed(f"{folder / RUNTIME_FILE} cannot be read: {problem}", NOT_RUNNING_FIX) from problem
+    if found.pid and not psutil.pid_exists(found.pid):
+        raise CommandFailed(f"the platform on {folder} was killed", NOT_RUNNING_FIX)
+    return found
 
 
 def _from_environment(url: str) -> Installation:
-    services = {name: os.environ.get(f"OPSWIRE_{name.upper()}_URL") or usual for name, usual in Topology().urls.items()}
+    services = {
+        name: os.environ.get(f"OPSWIRE_{name.upper()}_URL") or usual
+        for name, usual in Topology.from_port().urls.items()
+    }
     return Installation(
         async_url(url),
         services=services,

@@ -17,7 +17,7 @@ TIMEOUT = httpx2.Timeout(30.0, connect=3.0)
 async def front_door(installation: Installation, service: str) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of one service with an operator's key. Raises CommandFailed when the service cannot be reached."""
     headers = {"Authorization": f"Bearer {await key_of(installation)}"}
-    address = installation.services[service]
+    address = installation.address(service)
     async with httpx2.AsyncClient(base_url=address, headers=headers, timeout=TIMEOUT) as client:
         try:
             yield client

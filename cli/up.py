@@ -70,7 +70,7 @@ def wish_of(data: Path, ports_from: int, store: str) -> Wish:
     url = given("OPSWIRE_DATABASE_URL", "")
     return Wish(
         data.resolve(),
-        Topology(ports_from),
+        Topology.from_port(ports_from),
         store,
         database_url=async_url(url) if url else "",
         kafka=given("OPSWIRE_KAFKA", ""),

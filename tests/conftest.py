@@ -10,6 +10,7 @@ from tests.support.fixtures import (
     own_kafka,
     own_postgres,
     postgres,
+    running,
     topic_prefix,
 )
 from tests.support.guardian import open_run
@@ -23,6 +24,7 @@ __all__ = [
     "own_kafka",
     "own_postgres",
     "postgres",
+    "running",
     "topic_prefix",
 ]
 

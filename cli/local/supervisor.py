@@ -20,6 +20,8 @@ STEADY_SECONDS = 30.0
 """Whoever ran this long before he died starts again with the first pause."""
 STOP_SECONDS = 12.0
 LOG_LIMIT_BYTES = 20_000_000
+EXIT_CONFIGURATION = 78
+"""A service says by it that starting it again changes nothing (libs.service.lifecycle)."""
 FATAL_STARTS = 3
 """So many deaths in a row without having been ready once: it is not going to work."""
 
@@ -57,8 +59,8 @@ class Child:
             code = await self.process.wait()
             self.restarts += 1
             self.died(self, code)
-            if not self.was_ready and self.restarts >= FATAL_STARTS:
-                raise GaveUp(f"{self.program.name} ended {self.restarts} times:\n{tail(self.program.log)}")
+            if code == EXIT_CONFIGURATION or (not self.was_ready and self.restarts >= FATAL_STARTS):
+                raise GaveUp(f"{self.program.name} ended with code {code}:\n{tail(self.program.log)}")
             await asyncio.sleep(self._next_pause(ran_seconds=monotonic() - began))
 
     async def stop(self) -> None:

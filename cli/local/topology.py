@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 SERVICES = ("orders", "inventory", "alerts", "kpi", "reporting")
 """In the order of their ports: 8001, 8002, ..."""
@@ -16,11 +17,16 @@ FIRST_PORT = 8001
 class Topology:
     """Where each service listens."""
 
-    first_port: int = FIRST_PORT
+    ports: Mapping[str, int]
     host: str = HOST
 
+    @classmethod
+    def from_port(cls, first: int = FIRST_PORT) -> Self:
+        """Ports one after the other."""
+        return cls({service: first + at for at, service in enumerate(SERVICES)})
+
     def port(self, service: str) -> int:
-        return self.first_port + SERVICES.index(service)
+        return self.ports[service]
 
     def url(self, service: str) -> str:
         return f"http://{self.host}:{self.port(service)}"
