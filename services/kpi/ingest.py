@@ -12,21 +12,12 @@ from itertools import count
 from typing import Any, Protocol
 
 from libs.events.bus import Bus, BusUnavailable, Message
-from libs.events.codec import (
-    JSON,
-    MAX_BATCH,
-    Door,
-    Incoming,
-    InvalidJson,
-    Refusal,
-    TooManyItems,
-    UnsupportedMedia,
-    parse_http,
-    to_message,
-)
+from libs.events.codec import JSON, to_message
 from libs.events.contracts import AdSpent, CompetitorSeen, CostEntered, Event, MeasureEntered
 from libs.events.crash import crash_point
+from libs.events.door import MAX_BATCH, Door, Incoming, Refusal, TooManyItems, UnsupportedMedia, parse_http
 from libs.events.scrub import scrubbed
+from libs.events.strict_json import InvalidJson
 from libs.service.errors import InvalidBody, Overloaded, TooLarge, fault
 from libs.service.errors import UnsupportedMedia as UnsupportedMediaProblem
 from libs.service.privacy import mask_text

@@ -16,7 +16,7 @@ import msgspec
 
 from libs.events import strict_json
 from libs.events.bus import Headers, Message
-from libs.events.codec import JSON, MAX_AGE_MS, SPEC_VERSION, TooManyItems
+from libs.events.codec import JSON, SPEC_VERSION
 from libs.events.contracts import (
     CartAdded,
     CartRemoved,
@@ -26,6 +26,7 @@ from libs.events.contracts import (
     ProductFavorited,
     parse_instant,
 )
+from libs.events.door import MAX_AGE_MS, TooManyItems
 from libs.events.exact import exact
 from libs.events.ids import uuid7
 from services.kpi.scrubbing import Scrubber

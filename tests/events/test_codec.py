@@ -19,28 +19,30 @@ from libs.events.bus import Message, Record
 from libs.events.codec import (
     BATCH,
     JSON,
-    MAX_BATCH,
     STRUCTURED,
-    Door,
     Envelope,
-    Incoming,
-    InvalidJson,
-    Item,
-    Refusal,
-    TooManyItems,
     Undecodable,
     UnknownType,
     UnknownVersion,
-    UnsupportedMedia,
     find_contract,
     from_record,
-    parse_http,
     read_attributes,
     to_message,
     to_structured,
 )
 from libs.events.contracts import EVENTS, ConversationOpened, Event, OrderPaid, PageViewed, TopicBeat
+from libs.events.door import (
+    MAX_BATCH,
+    Door,
+    Incoming,
+    Item,
+    Refusal,
+    TooManyItems,
+    UnsupportedMedia,
+    parse_http,
+)
 from libs.events.examples import load_example
+from libs.events.strict_json import InvalidJson
 
 AT = datetime.fromisoformat("2024-07-01T10:00:00+08:00")
 RECORDED = datetime(2024, 7, 1, 2, 0, 1, 500, tzinfo=UTC)
@@ -442,7 +444,7 @@ def test_wire_names_are_the_only_names_at_the_door() -> None:
 @given(
     st.dictionaries(
         st.sampled_from([*cloud_event(), "x", "data_base64", "age_ms"]),
-        st.none() | st.integers(-9, 9) | st.text(max_size=5) | st.lists(st.integers(-9, 9), max_size=2) | st.just({"a": {}}),
+        st.none() | st.integers(-9, 9) | st.text(max_size=5) | st.sampled_from([[], [1], {"a": {}}]),
         max_size=4,
     )
 )
