@@ -71,6 +71,7 @@ installation = Table(
     Column("secret", LargeBinary, nullable=False, comment="the internal key is derived from it (D50)"),
     Column("pseudonym_key", LargeBinary, nullable=False, comment="keys the hashes that replace phones and mails (D7)"),
     Column("created_at", _INSTANT, nullable=False, server_default=func.now()),
+    Index("uq_installation_one", text("(true)"), unique=True),
 )
 
 audit_log = Table(

@@ -2,8 +2,10 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from libs.events.bus import BusRefused
-from libs.events.failures import Stop
+from libs.events.failures import Stop, Verdict, decide
 from libs.service import logging
 from libs.service.migration import MissingMigration
 from libs.service.runtime import Loop, LoopEnded, Runtime
@@ -29,6 +31,8 @@ Build = Callable[[S], tuple[Runtime, FastAPI]]
 
 EXIT_FAILED = 70
 """Something that should run for ever ended; a supervisor starts the process again."""
+HANGING_SECONDS = 2.5
+"""How long loops may take to end after the last call was answered or cut off."""
 EXIT_CONFIGURATION = 78
 """Starting again changes nothing: the deployment is wrong, and one line on standard error says how."""
 
@@ -57,18 +61,14 @@ async def _live(settings: S, build: Build[S]) -> int:
     return await serve(runtime, app)
 
 
-def _refuse(line: str) -> NoReturn:
+def _refuse(line: str, code: int = EXIT_CONFIGURATION) -> NoReturn:
     sys.stderr.write(line + "\n")
-    sys.exit(EXIT_CONFIGURATION)
+    sys.exit(code)
 
 
 async def serve(runtime: Runtime, app: FastAPI) -> int:
     """Start, serve until SIGTERM or SIGINT, drain, stop. The exit code is returned."""
-    try:
-        await runtime.start()
-    except (MissingMigration, BusRefused, Stop) as error:
-        await runtime.close()
-        _refuse(f"{runtime.name}: {error}")
+    await _start(runtime)
     server = Server(_config(runtime.settings, app))
     code = 0
     try:
@@ -81,6 +81,20 @@ async def serve(runtime: Runtime, app: FastAPI) -> int:
     finally:
         await runtime.close()
     return code
+
+
+async def _start(runtime: Runtime) -> None:
+    """Start or exit: 78 where the deployment is wrong, 70 where something is away and may come back."""
+    try:
+        await runtime.start()
+    except (MissingMigration, BusRefused, Stop) as error:
+        await runtime.engine.dispose()
+        _refuse(f"{runtime.name}: {error}")
+    except Exception as error:
+        if decide(error) is not Verdict.RETRY:
+            raise
+        await runtime.engine.dispose()
+        _refuse(f"{runtime.name}: the database or the bus is away ({type(error).__name__})", EXIT_FAILED)
 
 
 def _supervise(group: asyncio.TaskGroup, runtime: Runtime, server: "Server") -> None:
@@ -109,9 +123,12 @@ class Server(uvicorn.Server):
     asked_to_stop = False
 
     def stop(self) -> None:
-        """Take no new calls, let the running ones finish."""
+        """Take no new calls, let the running ones finish; what hangs is left behind (nothing committed is lost)."""
         self.asked_to_stop = True
         self.should_exit = True
+        last = threading.Timer((self.config.timeout_graceful_shutdown or 0) + HANGING_SECONDS, os._exit, [EXIT_FAILED])
+        last.daemon = True
+        last.start()
 
     @contextmanager
     def capture_signals(self) -> "Iterator[None]":

@@ -8,27 +8,27 @@ def day_of(instant: datetime, zone: tzinfo) -> date:
     return instant.astimezone(zone).date()
 
 
+def at_time(day: date, clock: time, zone: tzinfo) -> datetime:
+    """The instant, in UTC, at which the store's clock first shows `clock` or, where it skips it, has passed it."""
+    wanted = datetime.combine(day, clock.replace(tzinfo=None))
+    before, after = (wanted.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if before <= after:
+        return before
+    while after.astimezone(zone).replace(tzinfo=None) < wanted:
+        after += timedelta(minutes=1)
+    return after
+
+
 def start_of_day(day: date, zone: tzinfo) -> datetime:
-    """The first instant of a store's day, in UTC. Where midnight does not exist, the day begins when the gap ends."""
-    midnight = datetime.combine(day, time(), zone).astimezone(UTC)
-    while day_of(midnight, zone) < day:
-        midnight += timedelta(minutes=15)
-    return midnight
+    """The first instant of a store's day, in UTC."""
+    return at_time(day, time(), zone)
 
 
 def day_bounds(day: date, zone: tzinfo) -> tuple[datetime, datetime]:
     """[start, end) of a store's day, in UTC: 23, 24 or 25 hours."""
-    return start_of_day(day, zone), start_of_day(day + timedelta(days=1), zone)
+    return range_bounds(day, day, zone)
 
 
 def range_bounds(first: date, last: date, zone: tzinfo) -> tuple[datetime, datetime]:
     """[start, end) of the store's days from `first` to `last`, both included, in UTC."""
     return start_of_day(first, zone), start_of_day(last + timedelta(days=1), zone)
-
-
-def at_time(day: date, clock: time, zone: tzinfo) -> datetime:
-    """The instant at which the store's clock first shows `clock` on that day, in UTC; in a gap, the gap's end."""
-    wanted = datetime.combine(day, clock.replace(tzinfo=None), zone).astimezone(UTC)
-    while wanted.astimezone(zone).replace(tzinfo=None) < datetime.combine(day, clock.replace(tzinfo=None)):
-        wanted += timedelta(minutes=15)
-    return wanted

@@ -31,7 +31,7 @@ def test_a_key_needs_scopes_that_exist(scopes: list[str]) -> None:
 )  # fmt: skip
 async def test_without_a_good_key_the_answer_is_401(example: Example, header: str | None) -> None:
     async with example.client(None) as client:
-        headers = {} if header is None else {"Authorization": header.encode()}
+        headers = [] if header is None else [(b"authorization", header.encode())]
         answer = await client.get("/v1/whoami", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"

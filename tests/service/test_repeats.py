@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from libs.service import idempotency
+from libs.service.errors import IdempotencyMismatch
 from libs.service.idempotency import Claim, Kept, claim_all, fingerprint, keep_all
 from tests.service.conftest import Example
 from tests.service.example.api import EFFECTS
@@ -223,7 +224,7 @@ async def test_a_gathering_handler_claims_many_calls_in_one_statement(example: E
         taken = await claim_all(tx.session, table, [fresh, claims[0], other_body], tx.now)
     assert set(taken) == {claims[0], other_body}
     assert taken[claims[0]] == Kept(201, b"lane-3", {"ETag": '"1"'})
-    assert isinstance(taken[other_body], idempotency.IdempotencyMismatch)
+    assert isinstance(taken[other_body], IdempotencyMismatch)
 
 
 async def test_without_the_claim_a_repeat_has_a_second_effect(

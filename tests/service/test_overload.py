@@ -1,0 +1,158 @@
+"""Overload is refused, not queued, and it recovers by itself (P9, D61)."""
+
+import asyncio
+from collections.abc import Iterator
+from time import monotonic
+
+import pytest
+
+from libs.service.errors import Overloaded
+from libs.service.overload import GRACE_SECONDS, Gate
+from tests.service.conftest import Example
+
+
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def _gate(clock: Clock, *, concurrency: int = 2, burst: int = 6, queue_seconds: float = 0.5) -> Gate:
+    return Gate(concurrency=concurrency, burst=burst, queue_seconds=queue_seconds, clock=clock)
+
+
+async def _enter(gate: Gate, calls: int) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(gate.enter()) for _ in range(calls)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_as_many_run_as_may_and_the_others_wait_in_order(clock: Clock) -> None:
+    gate = _gate(clock)
+    tasks = await _enter(gate, 4)
+    assert [task.done() for task in tasks] == [True, True, False, False]
+    gate.leave()
+    await asyncio.sleep(0)
+    assert [task.done() for task in tasks] == [True, True, True, False]
+    for task in tasks:
+        task.cancel()
+
+
+async def test_beyond_the_burst_the_refusal_is_immediate(clock: Clock) -> None:
+    gate = _gate(clock)
+    tasks = await _enter(gate, 6)
+    with pytest.raises(Overloaded) as refused:
+        await gate.enter()
+    assert refused.value.headers["Retry-After"] == "1"
+    for task in tasks:
+        task.cancel()
+
+
+async def test_who_gives_up_waiting_takes_no_turn(clock: Clock) -> None:
+    gate = _gate(clock)
+    tasks = await _enter(gate, 4)
+    tasks[2].cancel()
+    await asyncio.sleep(0)
+    gate.leave()
+    await asyncio.sleep(0)
+    assert tasks[3].done()
+    assert not tasks[3].cancelled()
+    assert gate.running == 2
+
+
+async def test_who_is_cancelled_at_the_moment_of_his_turn_gives_it_on(clock: Clock) -> None:
+    gate = _gate(clock)
+    tasks = await _enter(gate, 4)
+    gate.leave()
+    tasks[2].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert tasks[2].cancelled()
+    assert tasks[3].done()
+    assert not tasks[3].cancelled()
+    assert gate.running == 2
+
+
+async def _slow_answers(gate: Gate, clock: Clock, seconds: float) -> None:
+    """One answer every 0.7 s, always somebody new at the door."""
+    until = clock.now + seconds
+    while clock.now < until:
+        clock.now += 0.7
+        gate.leave()
+        await asyncio.sleep(0)
+        await _enter(gate, 1)
+
+
+async def test_lasting_overload_narrows_the_door(clock: Clock) -> None:
+    gate = _gate(clock)
+    await _enter(gate, 5)
+    await _slow_answers(gate, clock, GRACE_SECONDS + 3)
+    with pytest.raises(Overloaded):
+        await gate.enter()
+
+
+async def test_a_burst_that_is_worked_off_narrows_nothing(clock: Clock) -> None:
+    gate = _gate(clock, burst=100)
+    tasks = await _enter(gate, 80)
+    for _ in range(78):
+        clock.now += 0.02
+        gate.leave()
+        await asyncio.sleep(0)
+    assert all(task.done() and task.exception() is None for task in tasks)
+
+
+async def test_it_recovers_by_itself(clock: Clock) -> None:
+    gate = _gate(clock)
+    await _enter(gate, 5)
+    await _slow_answers(gate, clock, GRACE_SECONDS + 3)
+    while gate.waiting:
+        clock.now += 0.1
+        gate.leave()
+        await asyncio.sleep(0)
+    gate.leave()
+    await asyncio.wait_for(gate.enter(), 1)
+    await _enter(gate, 4)
+    assert gate.waiting > 0, "the door is as wide as before"
+
+
+@pytest.fixture
+def narrow(example: Example) -> Iterator[Gate]:
+    """The example with room for two calls and two that wait."""
+    gate = example.runtime.gate
+    gate.concurrency, gate.burst = 2, 4
+    yield gate
+    gate.concurrency, gate.burst = 128, 640
+
+
+async def test_calls_beyond_the_burst_get_503_at_once_and_health_still_answers(example: Example, narrow: Gate) -> None:
+    async with example.client() as client:
+        running = [asyncio.create_task(client.get("/v1/slow?seconds=0.5")) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        began = monotonic()
+        refused = await client.get("/v1/whoami")
+        seconds = monotonic() - began
+        alive = await client.get("/healthz")
+        answers = await asyncio.gather(*running)
+        after = await client.get("/v1/whoami")
+    assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "overloaded", "1")
+    assert seconds < 0.05
+    assert alive.status_code == 200
+    assert {answer.status_code for answer in answers} == {200}
+    assert after.status_code == 200
+    assert (narrow.running, narrow.waiting) == (0, 0)
+
+
+async def test_500_calls_at_once_are_not_refused(example: Example) -> None:
+    async with example.client() as client:
+        answers = await asyncio.gather(*(client.get("/v1/whoami") for _ in range(500)))
+    assert {answer.status_code for answer in answers} == {200}
