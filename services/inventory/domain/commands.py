@@ -57,6 +57,10 @@ class Command:
     """Whether promised units may be lost: then the promises on its SKUs must be known."""
     creates_levels: ClassVar[bool] = False
     """Whether SKUs that nobody has heard of get a level (D13)."""
+    may_be_refused: ClassVar[bool] = False
+    """Whether it may fail for want of stock: then expired holds on its SKUs must be known, to be swept first (D18)."""
+    brings_in: ClassVar[bool] = False
+    """Whether units come into the house: then locks that are not full must be known (D24)."""
 
     def frees(self, level: Level) -> bool:
         """Whether units of this SKU may become free: then those who are short of it must be known."""
@@ -122,6 +126,7 @@ class Receive(_OfSku):
     quantity: int
     cost_cents: int | None = None
 
+    brings_in: ClassVar[bool] = True
     may_free: ClassVar[bool] = True
 
 
@@ -133,6 +138,7 @@ class Adjust(_OfSku):
     quantity: int
     reason: AdjustmentReason
 
+    brings_in: ClassVar[bool] = True
     may_free: ClassVar[bool] = True
     may_take: ClassVar[bool] = True
 
@@ -155,6 +161,7 @@ class Count(Command):
     source: Literal["erp", "person"]
     items: tuple[Counted, ...]
 
+    brings_in: ClassVar[bool] = True
     may_free: ClassVar[bool] = True
     may_take: ClassVar[bool] = True
 
@@ -181,6 +188,7 @@ class Reserve(Command):
     replaces: str | None = None
     backorder: bool = False
 
+    may_be_refused: ClassVar[bool] = True
     may_free: ClassVar[bool] = True
 
     @property
@@ -244,7 +252,8 @@ class Pay(_OfOrderLines):
     """An order was paid: its hold is allocated, or taken anew when it had run out (D16)."""
 
     campaign: str | None = None
-    reservation_id: str | None = None
+
+    may_be_refused: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +297,7 @@ class TakeBack(_OfOrderLines):
     condition: Condition
     warehouse: str | None = None
 
+    brings_in: ClassVar[bool] = True
     may_free: ClassVar[bool] = True
 
 

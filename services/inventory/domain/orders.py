@@ -38,6 +38,11 @@ from services.inventory.domain.promises import Line, Reservation, Status
 from services.inventory.domain.stock import DEFAULT_WAREHOUSE, Kind, Level, State, Warehouse
 
 
+def first_reservation_id(order_id: str) -> str:
+    """The id of an order's first hold (D12)."""
+    return f"{order_id}~0"
+
+
 def next_reservation_id(order_id: str, taken: Iterable[str]) -> str:
     """The first id of an order's own holds, `{order_id}~{n}`, behind those that were used (D12)."""
     prefix = f"{order_id}~"

@@ -1,0 +1,1 @@
+"""What inventory does: lock and load, decide, save, tell. Everybody who changes stock goes through `apply`."""
