@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from libs.events.transaction import utc_now
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
-from services.kpi import api, desk, front_door, tables
+from services.kpi import api, desk, front_door, handlers, tables
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
@@ -16,6 +16,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
     """The runtime and the HTTP application."""
     in_flight = InFlight(utc_now)
     runtime = open_runtime(settings, "kpi", tables.SHARED, beats={"traffic": in_flight.until})
+    runtime.consume(handlers.REACTIONS, journal=tables.JOURNAL, self_deduplicating=frozenset({"traffic"}))
     runtime.every("end what is over", 5.0, lambda: end_due(runtime.worker))
     door = TrafficDoor(runtime.bus, lambda: Reader(runtime.installation.pseudonyms.replace), in_flight)
     topics = sorted({topic for consumer in runtime.consumers for topic in consumer.reactions.topics})

@@ -69,9 +69,9 @@ async def enter_measures(body: list[bodies.Measure], call: Call) -> Response:
 
 @router.post("/v1/costs", scope="kpi:write", status_code=201, large=True)
 async def enter_costs(body: list[bodies.Cost], call: Call) -> Response:
-    """Costs of days or months (KPI-11). All or nothing; the very same entry again counts once."""
+    """Costs of days or months (KPI-11). All or nothing; the same category, period, SKU and campaign again replaces."""
     events = [CostEntered(**_fields(entry), by=call.actor) for entry in _bounded(body)]
-    return await _bring(call, events, [None] * len(events), by_content=True)
+    return await _bring(call, events, [None] * len(events))
 
 
 @router.post("/v1/competitors", scope="kpi:write", status_code=201, large=True)

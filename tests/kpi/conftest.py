@@ -2,15 +2,21 @@
 
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
+import msgspec
 import pytest
 from sqlalchemy import text
 
-from libs.events.bus import Record
-from libs.events.codec import Envelope, from_record
+from libs.events.bus import Message, Record
+from libs.events.codec import Envelope, from_record, to_message
+from libs.events.contracts import TopicBeat
+from libs.events.contracts.base import Event
+from libs.events.ids import uuid7
+from libs.events.watermark import Pending, apply_beats
 from libs.service.auth import add_key
 from libs.service.migration import migrate
 from libs.service.runtime import Runtime
@@ -28,6 +34,7 @@ class KpiService:
     runtime: Runtime
     client: httpx2.AsyncClient
     keys: dict[str, str]
+    _applied: dict[tuple[str, int], int] = field(default_factory=dict)
 
     async def get(self, path: str, *, key: str = "demo", **params: Any) -> httpx2.Response:
         names = {name.rstrip("_"): value for name, value in params.items() if value is not None}
@@ -59,22 +66,64 @@ class KpiService:
     async def events(self, topic: str) -> list[Envelope[Any]]:
         return [from_record(record) for record in await self.records(topic)]
 
+    async def tell(self, *events: Event, at: datetime, store: str = "demo", prefix: str = "e", **more: Any) -> None:
+        """Put facts of other services on the bus, `at` this time, with ids `prefix-n`."""
+        told: list[Envelope[Any]] = [
+            Envelope(
+                id=f"{prefix}-{n}",
+                source="/services/orders",
+                store=store,
+                subject=event.subject,
+                time=at,
+                recorded_time=max(at, datetime.now(UTC)),
+                data=event,
+                **more,
+            )
+            for n, event in enumerate(events)
+        ]
+        await self.runtime.bus.publish([to_message(envelope) for envelope in told])
+
+    async def catch_up(self) -> None:
+        """Publish what waits in the outbox and have everything consumed, with a beat on every topic."""
+        (consumer, *_) = self.runtime.consumers
+        now = datetime.now(UTC)
+        beats = [
+            to_message(Envelope(uuid7(), "/test", "*", topic, now, now, TopicBeat(until=now)), topic=topic)
+            for topic in consumer.reactions.topics
+        ]
+        await self.runtime.bus.publish([*await self._take_outbox(), *beats])
+        for topic in consumer.reactions.topics:
+            for partition, (first, end) in (await self.runtime.bus.bounds(topic)).items():
+                start = max(first, self._applied.get((topic, partition), 0))
+                if end > start:
+                    await consumer.apply(await self.runtime.bus.read(topic, partition, start, end - start))
+                    self._applied[topic, partition] = end
+        async with self.runtime.worker.begin() as tx:
+            tables = consumer.tables
+            none: dict[str, list[Pending]] = {topic: [] for topic in consumer.reactions.topics}
+            await apply_beats(tx.session, tables.watermark, tables.position, consumer.group, none)
+
+    async def _take_outbox(self) -> list[Message]:
+        async with self.runtime.engine.begin() as session:
+            rows = (
+                await session.execute(text("DELETE FROM kpi.outbox RETURNING id, topic, key, value, headers"))
+            ).all()
+        return [_message(row) for row in sorted(rows, key=lambda row: int(row.id))]
+
     async def waiting(self, topic: str) -> list[Envelope[Any]]:
         """Events in the outbox, oldest first."""
-        import msgspec
-
         async with self.runtime.engine.connect() as session:
             rows = await session.execute(
-                text("SELECT key, value, headers FROM kpi.outbox WHERE topic = :topic ORDER BY id"), {"topic": topic}
+                text("SELECT topic, key, value, headers FROM kpi.outbox WHERE topic = :topic ORDER BY id"),
+                {"topic": topic},
             )
-            return [
-                from_record(
-                    Record(
-                        topic, 0, 0, row.key, row.value, tuple((n, v) for n, v in msgspec.msgpack.decode(row.headers))
-                    )
-                )
-                for row in rows
-            ]
+            messages = [_message(row) for row in rows]
+        return [from_record(Record(m.topic, 0, 0, m.key, m.value, m.headers)) for m in messages]
+
+
+def _message(row: Any) -> Message:
+    headers = tuple((name, value) for name, value in msgspec.msgpack.decode(row.headers))
+    return Message(row.topic, row.key, row.value, headers)
 
 
 @pytest.fixture(scope="module")
