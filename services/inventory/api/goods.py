@@ -13,6 +13,7 @@ from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
 from libs.service.call import Answer, Call, CallContext
 from libs.service.errors import Validation, fault
+from libs.service.idempotency import NATURAL, Claim, fingerprint
 from libs.service.pagination import Page
 from libs.service.routes import Router, decode_json, validate
 from services.inventory import sheets
