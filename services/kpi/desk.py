@@ -108,7 +108,8 @@ def _content_id(store: str, event: Event, time: datetime | None) -> str:
 
 
 def _fields(entry: Body, *left_out: str) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in type(entry).model_fields if name not in left_out}
+    given = {name: getattr(entry, name) for name in type(entry).model_fields if name not in left_out}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _not_ahead(index: int, name: str, time: datetime | None, call: CallContext) -> datetime | None:
