@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli import config, dead, keys, stores
+from cli.demo.command import demo
 from cli.doctor import doctor
 from cli.migrate import migrate
 from cli.up import up
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they print local variables, keys among them
 )
 app.command()(up)
+app.command()(demo)
 app.command()(doctor)
 app.command()(migrate)
 app.command("config")(config.show)

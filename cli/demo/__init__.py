@@ -1,0 +1,1 @@
+"""The demo: a store, its story, and what the platform makes of it."""
