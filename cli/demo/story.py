@@ -1,4 +1,4 @@
-"""The demo's store: its goods and what its visitors do, hour by hour. Pure and seeded: same seed, same story.
+"""The demo's store: its goods and what its visitors do, hour by hour. Pure and seeded: same seed, same story."""
 
 import random
 from collections.abc import Iterator, Sequence
