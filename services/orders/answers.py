@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from services.orders.domain.review import Consignee
 from services.orders.domain.state import (
-    HoldState,
     Line,
     Order,
     Payment,
     Refund,
     Return,
     Shipment,
-    Status,
     Units,
 )
 
@@ -36,8 +33,8 @@ def order_body(shown: Shown) -> dict[str, Any]:
         "store": shown.store,
         "status": order.status,
         "review": _review(order),
-        "reservation_id": order.hold.reservation_id if order.hold else None,
-        "hold_expires_at": _hold_expires_at(order),
+        "reservation_id": order.reservation_id,
+        "hold_expires_at": order.hold_expires_at,
         "origin": order.origin,
         "customer_id": order.customer_id,
         "customer_tier": order.customer_tier,
@@ -73,12 +70,6 @@ def _review(order: Order) -> dict[str, Any]:
         "at": review.at,
         "note": review.note,
     }
-
-
-def _hold_expires_at(order: Order) -> datetime | None:
-    hold = order.hold
-    is_held = hold is not None and order.status is Status.PLACED and hold.state is HoldState.HELD
-    return hold.expires_at if hold is not None and is_held else None
 
 
 def _milestones(order: Order) -> dict[str, Any]:

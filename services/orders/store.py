@@ -139,8 +139,8 @@ async def insert_orders(
 
 
 async def save_order(session: AsyncConnection, store: str, before: Order, after: Order) -> Order:
-    """Write what changed, under the lock that `before` was loaded with; the order with its new version."""
-    saved = replace(after, version=before.version + 1)
+    """Write what changed, under the lock that `before` was loaded with; the order, with a new version if one can tell."""
+    saved = after if after.looks_like(before) else replace(after, version=before.version + 1)
     orders = tables.orders
     await session.execute(
         update(orders)
@@ -251,8 +251,8 @@ async def save_policy(
 async def load_policies(session: AsyncConnection, store: str, at: datetime) -> dict[str, Any]:
     """kind -> value in force at `at`."""
     c = tables.policies.c
-    query = select(c.kind, c.value).distinct(c.kind).where(c.store == store, c.valid_from <= at)
-    return {row.kind: row.value for row in await session.execute(query.order_by(c.kind, c.valid_from.desc()))}
+    query = select(c.kind, c.value).where(c.store == store, c.valid_from <= at).order_by(c.kind, c.valid_from)
+    return {row.kind: row.value for row in await session.execute(query)}
 
 
 async def find_waiting_on(session: AsyncConnection, about: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

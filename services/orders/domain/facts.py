@@ -40,7 +40,7 @@ def placed(order: Order) -> contracts.OrderPlaced:
         shipping_cents=order.shipping_cents,
         discount_cents=order.discount_cents,
         total_cents=order.total_cents,
-        reservation_id=order.hold.reservation_id if order.hold else None,
+        reservation_id=order.reservation_id,
         placed_at=order.placed_at,
     )
 
@@ -104,7 +104,7 @@ def paid(order: Order, completing: Payment, is_first_order: bool) -> contracts.O
         source=order.source,
         campaign=order.campaign,
         visitor_id=order.visitor_id,
-        reservation_id=order.hold.reservation_id if order.hold else None,
+        reservation_id=order.reservation_id,
         placed_at=order.placed_at,
         ship_due_at=order.ship_due_at or completing.paid_at,
         is_first_order=is_first_order,

@@ -5,7 +5,7 @@ Decisions about it are in `life.py`, `shipping.py` and `returns.py`.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -276,6 +276,22 @@ class Order:
         """Everything that is still to be shipped, one entry a SKU."""
         units = sum_units(Units(line.sku, line.open) for line in self.lines)
         return tuple(Units(sku, quantity) for sku, quantity in units.items() if quantity)
+
+    @property
+    def reservation_id(self) -> str | None:
+        """The reservation that keeps its units, or did."""
+        return self.hold.reservation_id if self.hold else None
+
+    @property
+    def hold_expires_at(self) -> datetime | None:
+        """Until when its units are kept for payment; None when they are its own, or are not kept."""
+        is_held = self.hold is not None and self.hold.state is HoldState.HELD
+        return self.hold.expires_at if self.hold and is_held and self.status is Status.PLACED else None
+
+    def looks_like(self, other: "Order") -> bool:
+        """Whether nobody outside could tell the two apart: only what the hold is worth inside may differ."""
+        seen, seen_other = ((o.reservation_id, o.hold_expires_at) for o in (self, other))
+        return seen == seen_other and replace(self, hold=None) == replace(other, hold=None)
 
     @property
     def next_reservation_id(self) -> str:

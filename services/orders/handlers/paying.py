@@ -67,11 +67,14 @@ def _decide(order: Order, outcome: Outcome, tx: Transaction) -> Decided:
 
 
 async def _allocate(order: Order, store: str, stock: Stock) -> Outcome | None:
-    """Allocate the present hold, else hold and allocate anew under the next id."""
+    """Allocate the present hold; where it ran out, hold and allocate anew under the next id.
+
+    None when the present hold has become the order's own (`stock.allocated` writes that down), or nothing is decided.
+    """
     assert order.hold is not None, "needs_stock was asked"
     reservation = await stock.allocate(store, order.hold.reservation_id, order.order_id)
     if reservation.status == "allocated":
-        return Outcome(order.hold)
+        return None
     for attempt in range(order.hold.attempt + 1, order.hold.attempt + 1 + ALLOCATE_TRIES):
         hold = Hold(f"{order.order_id}~{attempt}", attempt)
         try:

@@ -48,9 +48,8 @@ async def prepare(asked: Asked, reads: Transaction, *, currency: str) -> Asked:
     """Check what can be checked before stock is asked for. Raises Validation, Conflict."""
     order = asked.order
     not_in_future(order.placed_at, reads.now, "/placed_at")
-    if order.is_storefront and order.currency != currency:
-        message = f"the store sells in {currency}"
-        raise Validation("another currency than the store's", errors=[fault("/currency", "currency", message)])
+    if order.is_storefront:
+        _check_storefront(order, currency)
     money.check_amounts(
         order.lines,
         discount=order.discount_cents,
@@ -61,6 +60,15 @@ async def prepare(asked: Asked, reads: Transaction, *, currency: str) -> Asked:
     if await db.load_order(reads.session, reads.store, order.order_id) is not None:
         raise Conflict(f"order {order.order_id} exists with another content")
     return replace(asked, hold=asked.hold or (await policies(reads, reads.store)).hold)
+
+
+def _check_storefront(order: Order, currency: str) -> None:
+    if order.customer_id is None:
+        message = "a storefront order names its customer"
+        raise Validation(message, errors=[fault("/customer_id", "missing", message)])
+    if order.currency != currency:
+        message = f"the store sells in {currency}"
+        raise Validation("another currency than the store's", errors=[fault("/currency", "currency", message)])
 
 
 async def hold_stock(asked: Asked, kit: Kit, store: str, now: datetime) -> Hold | None:
