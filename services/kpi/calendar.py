@@ -56,6 +56,7 @@ class Calendar:
         self.zone = zone
         self._slots: dict[int, Slot] = {}
         self._days: dict[int, tuple[int, ...]] = {}
+        self._starts: dict[int, int] = {}
 
     # instants
 
@@ -93,6 +94,12 @@ class Calendar:
 
     def day_start(self, day: int) -> int:
         """The first second of the day with this ordinal; where midnight is skipped, the second that follows it."""
+        start = self._starts.get(day)
+        if start is None:
+            start = self._starts[day] = self._find_day_start(day)
+        return start
+
+    def _find_day_start(self, day: int) -> int:
         midnight = datetime.fromordinal(day).replace(tzinfo=self.zone)
         second = int(midnight.timestamp())
         if datetime.fromtimestamp(second, self.zone).replace(tzinfo=None) == midnight.replace(tzinfo=None):

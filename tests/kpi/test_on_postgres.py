@@ -12,9 +12,9 @@ import pytest
 from libs.events.codec import Envelope
 from libs.events.contracts import CartAdded, OrderPaid, OrderPlaced, PageViewed, PolicyChanged, SkuListed
 from libs.events.contracts.base import Line
-from services.kpi import recording
 from services.kpi.calendar import calendar_of
 from services.kpi.facts import facts_of
+from services.kpi.figures import measure_of
 from services.kpi.states import decode_vector
 from tests.kpi.brute import Figures, Sale, count
 from tests.kpi.stage import Stage, stage
@@ -81,7 +81,7 @@ async def stored(shop: Stage) -> Figures:
     )
     for grain, by, bucket, value, measures in rows:
         for number, amount in decode_vector(measures).items():
-            key = (grain, by, bucket, value, recording.measure_of(number)[0])
+            key = (grain, by, bucket, value, measure_of(number)[0])
             whole[key] = whole.get(key, 0) + amount
     return {key: value for key, value in whole.items() if value and key[4] != "orders_due_to_ship"}
 

@@ -163,7 +163,10 @@ def unite(sessions: Iterable[Session]) -> Iterator[Session]:
 
 
 def _merge_skus(old: Sequence[SkuHour], visits: Sequence[tuple[int, Visit]]) -> list[SkuHour]:
-    if not any(visit.skus for _, visit in visits):
+    for _, visit in visits:
+        if visit.skus:
+            break
+    else:
         return list(old)
     skus = {
         (sku.sku, sku.hour): SkuHour(sku.sku, sku.hour, sku.views, sku.carts, sku.favorites, sku.flags) for sku in old
@@ -242,14 +245,47 @@ def contribution(
     made: Contribution = {}
     if not days:
         return made
-    for day in scope.days:
-        if (state := days.get(day)) is not None:
-            _count_hours(made, store, state, calendar.hours(day))
-    for span in scope.spans:
-        _count_span(made, store, [(n, days[n]) for n in sorted(days) if span.first <= n < span.after], span)
+    if len(days) == 1 and scope.days == tuple(days):
+        _count_only_day(made, store, days, orders, scope, calendar)
+    else:
+        for day in scope.days:
+            if (state := days.get(day)) is not None:
+                _count_hours(made, store, state, calendar.hours(day))
+        for span in scope.spans:
+            _count_span(made, store, [(n, days[n]) for n in sorted(days) if span.first <= n < span.after], span)
+        _count_sessions(made, store, days, orders, scope, calendar)
     _count_skus(made, store, days, scope, calendar, category_of)
-    _count_sessions(made, store, days, orders, scope, calendar)
     return made
+
+
+def _count_only_day(
+    made: Contribution, store: str, days: Days, orders: Sequence[int], scope: Scope, calendar: Calendar
+) -> None:
+    """The short way for who came on one day alone, as most do: its day, week and month count the same."""
+    number, day = next(iter(days.items()))
+    starts = calendar.hours(number)
+    _count_hours(made, store, day, starts)
+    if not day.hours:
+        return
+    profile = visit_profile(day.hours[0].profile)
+    vector = _sum_of_hours(day.hours)
+    for session in day.sessions:
+        hour = made[Place(store, "hour", starts[calendar.slot(session.start_us)[1]], profile)]
+        for measure, value in _session_vector(session, orders).items():
+            hour[measure] = hour.get(measure, 0) + value
+            vector[measure] = vector.get(measure, 0) + value
+    for span in scope.spans:
+        made[Place(store, span.grain, span.second, profile)] = vector
+
+
+def _sum_of_hours(hours: Iterable[Hour]) -> Vector:
+    views = carts = favorites = flags = 0
+    for hour in hours:
+        views += hour.views
+        carts += hour.carts
+        favorites += hour.favorites
+        flags |= hour.flags
+    return visit_vector(views, carts, favorites, flags)
 
 
 def first_touch(days: Iterable[Day]) -> Profile | None:
@@ -297,25 +333,20 @@ def visit_vector(views: int, carts: int, favorites: int, flags: int) -> Vector:
 
 def _count_span(made: Contribution, store: str, days: Sequence[tuple[int, Day]], span: Span) -> None:
     touch = first_touch(day for _, day in days)
-    if touch is None:
-        return
-    views = carts = favorites = flags = 0
-    for _, day in days:
-        for hour in day.hours:
-            views += hour.views
-            carts += hour.carts
-            favorites += hour.favorites
-            flags |= hour.flags
-    place = Place(store, span.grain, span.second, visit_profile(touch))
-    made[place] = visit_vector(views, carts, favorites, flags)
+    if touch is not None:
+        place = Place(store, span.grain, span.second, visit_profile(touch))
+        made[place] = _sum_of_hours(hour for _, day in days for hour in day.hours)
 
 
 def _count_skus(
     made: Contribution, store: str, days: Days, scope: Scope, calendar: Calendar, category_of: CategoryOf
 ) -> None:
     """Distincts by SKU and category, from the day up (D32)."""
-    ordered = sorted(days)
-    if not any(days[day].skus for day in ordered):
+    ordered = sorted(day for day in days if days[day].hours)
+    for day in ordered:
+        if days[day].skus:
+            break
+    else:
         return
     for span in scope.spans:
         within = [day for day in ordered if span.first <= day < span.after]
@@ -380,8 +411,10 @@ def _session_vector(session: Session, orders: Sequence[int]) -> Vector:
     vector = {_SESSIONS: 1}
     if session.views == 1:
         vector[_BOUNCES] = 1
-    if any(session.start_us <= placed <= session.end_us + IDLE_US for placed in orders):
-        vector[_CONVERTED] = 1
+    for placed in orders:
+        if session.start_us <= placed <= session.end_us + IDLE_US:
+            vector[_CONVERTED] = 1
+            break
     return vector
 
 
@@ -402,8 +435,10 @@ def affected(days: Collection[int], before: Days, after: Days, calendar: Calenda
 
 def _joined(before: Days, after: Days, left: int, right: int, midnight: int) -> bool:
     """Whether a session may run from one day into the next, before or after the change."""
-    late = any(_ends_within(days.get(left), midnight) for days in (before, after))
-    return late and any(_starts_within(days.get(right), midnight) for days in (before, after))
+    if left not in after or right not in after:
+        return False  # days are never taken away: what is not there after was not there before
+    late = _ends_within(before.get(left), midnight) or _ends_within(after[left], midnight)
+    return late and (_starts_within(before.get(right), midnight) or _starts_within(after[right], midnight))
 
 
 def _ends_within(day: Day | None, midnight: int) -> bool:
