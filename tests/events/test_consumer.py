@@ -52,8 +52,8 @@ async def fetched_by_two(witness: Witness) -> None:
     """Two members that fetched the same records, at once; the handlers see every event, repeats included."""
     await witness.publish(*(event(n) for n in range(40)))
     records = await witness.records()
-    options = {"self_deduplicating": frozenset({"orders"})}
-    await asyncio.gather(*(witness.consumer(**options).apply(records) for _ in range(4)))
+    members = [witness.consumer(self_deduplicating=frozenset({"orders"})) for _ in range(4)]
+    await asyncio.gather(*(member.apply(records) for member in members))
 
 
 async def test_two_members_with_the_same_records_apply_them_once(witness: Witness) -> None:

@@ -81,10 +81,13 @@ async def test_what_was_emitted_reaches_the_bus_in_order_and_leaves_the_outbox(w
 
 
 async def test_a_transaction_that_fails_emits_nothing(witness: Witness) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with witness.transactions.begin("demo") as tx:
             tx.emit(event(1).data)
             raise RuntimeError("the state could not be saved")
+
+    with pytest.raises(RuntimeError):
+        await fail()
     assert await waiting(witness) == 0
 
 
