@@ -182,7 +182,7 @@ class Keyring:
         now = monotonic()
         cached = self._cache.get(key_id)
         if cached is not None and cached[0] > now:
-            return await asyncio.shield(cached[1])
+            return cached[1].result() if cached[1].done() else await asyncio.shield(cached[1])
         if len(self._cache) >= _CACHE_ENTRIES:
             self._cache.clear()
         future: asyncio.Future[KeptKey | None] = asyncio.ensure_future(self._load(key_id))

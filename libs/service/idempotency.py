@@ -5,9 +5,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, MetaData, Table, Text, TextClause, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -121,11 +122,7 @@ async def keep_all(session: AsyncConnection, table: Table, answers: Mapping[Clai
         return
     kept = list(answers.values())
     await session.execute(
-        text(
-            f"UPDATE {table.fullname} t SET status = a.status, body = a.body, headers = CAST(a.headers AS jsonb),"
-            f" problem = CAST(a.problem AS jsonb) FROM {_places(**_ANSWER)}"
-            " WHERE (t.store, t.route, t.key) = (a.store, a.route, a.key)"
-        ),
+        _keeping(table.fullname),
         {
             **_columns(list(answers)),
             "status": [one.status for one in kept],
@@ -149,14 +146,9 @@ async def _insert(
     session: AsyncConnection, table: Table, ordered: Sequence[Claim], now: datetime
 ) -> set[tuple[str, str, str]]:
     """The places that are ours from now on."""
-    statement = text(
-        f"INSERT INTO {table.fullname} (store, route, key, fingerprint, created_at)"
-        f" SELECT store, route, key, fingerprint, :now FROM {_places(fingerprint='bytea')} ORDER BY n"
-        " ON CONFLICT DO NOTHING RETURNING store, route, key"
-    )
     values = {**_columns(ordered), "fingerprint": [one.fingerprint for one in ordered], "now": now}
     try:
-        return {(row.store, row.route, row.key) for row in await session.execute(statement, values)}
+        return {(row.store, row.route, row.key) for row in await session.execute(_claiming(table.fullname), values)}
     except DBAPIError as error:
         if sqlstate(error) == "55P03":
             raise InProgress from error
@@ -166,12 +158,7 @@ async def _insert(
 async def _load(session: AsyncConnection, table: Table, wanted: Sequence[Claim]) -> dict[Claim, Taken]:
     if not wanted:
         return {}
-    rows = await session.execute(
-        text(
-            f"SELECT t.* FROM {table.fullname} t JOIN {_places()} USING (store, route, key) WHERE t.status IS NOT NULL"
-        ),
-        _columns(wanted),
-    )
+    rows = await session.execute(_loading(table.fullname), _columns(wanted))
     found = {(row.store, row.route, row.key): row for row in rows}
     return {one: _taken(one, found[one.place]) for one in wanted if one.place in found}
 
@@ -182,6 +169,29 @@ def _taken(wanted: Claim, row: Any) -> Taken:
     if wanted.is_natural:
         return Conflict(f"{wanted.route.removeprefix(NATURAL)} {wanted.key} exists with another content")
     return IdempotencyMismatch("this Idempotency-Key was used with another body")
+
+
+@cache
+def _claiming(table: str) -> TextClause:
+    return text(
+        f"INSERT INTO {table} (store, route, key, fingerprint, created_at)"
+        f" SELECT store, route, key, fingerprint, :now FROM {_places(fingerprint='bytea')} ORDER BY n"
+        " ON CONFLICT DO NOTHING RETURNING store, route, key"
+    )
+
+
+@cache
+def _loading(table: str) -> TextClause:
+    return text(f"SELECT t.* FROM {table} t JOIN {_places()} USING (store, route, key) WHERE t.status IS NOT NULL")
+
+
+@cache
+def _keeping(table: str) -> TextClause:
+    return text(
+        f"UPDATE {table} t SET status = a.status, body = a.body, headers = CAST(a.headers AS jsonb),"
+        f" problem = CAST(a.problem AS jsonb) FROM {_places(**_ANSWER)}"
+        " WHERE (t.store, t.route, t.key) = (a.store, a.route, a.key)"
+    )
 
 
 _ANSWER = {"status": "int", "body": "bytea", "headers": "text", "problem": "text"}

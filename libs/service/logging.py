@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, cast
 
 import structlog
@@ -15,7 +16,7 @@ def configure(service: str, level: str = "info") -> None:
     """Set up the process's logs on standard error; uvicorn's and SQLAlchemy's go the same way."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _of_request,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -39,6 +40,16 @@ def configure(service: str, level: str = "info") -> None:
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger: `log.info("what happened", order_id=...)`."""
     return cast("structlog.typing.FilteringBoundLogger", structlog.get_logger(source=name))
+
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The call that the present task works for."""
+
+
+def _of_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if (request_id := REQUEST_ID.get()) is not None:
+        event["request_id"] = request_id
+    return event
 
 
 def _named(service: str) -> structlog.typing.Processor:

@@ -1,9 +1,10 @@
 """What surrounds every call, as pure ASGI: request id, measures, overload, and the last net under all errors."""
 
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-import structlog
+from prometheus_client import Counter, Histogram
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,7 +12,7 @@ from libs.events.ids import uuid7
 from libs.events.transaction import utc_now
 from libs.service import problems
 from libs.service.errors import Validation
-from libs.service.logging import get_logger
+from libs.service.logging import REQUEST_ID, get_logger
 from libs.service.metrics import (
     REQUEST_SECONDS,
     REQUESTS,
@@ -47,8 +48,11 @@ class Identified:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), _NOSNIFF]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        token = REQUEST_ID.set(request_id)
+        try:
             await self.app(scope, receive, numbered)
+        finally:
+            REQUEST_ID.reset(token)
 
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
@@ -82,10 +86,20 @@ class Measured:
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        REQUESTS.labels(self.service, method, route, str(status)).inc()
-        REQUEST_SECONDS.labels(self.service, method, route).observe(seconds)
+        _requests(self.service, method, route, status).inc()
+        _request_seconds(self.service, method, route).observe(seconds)
         if seconds > SLOW_SECONDS or status >= 500:
             get_logger(__name__).info("answered", method=method, route=route, status=status, seconds=round(seconds, 3))
+
+
+@lru_cache(10_000)
+def _requests(service: str, method: str, route: str, status: int) -> Counter:
+    return REQUESTS.labels(service, method, route, str(status))
+
+
+@lru_cache(10_000)
+def _request_seconds(service: str, method: str, route: str) -> Histogram:
+    return REQUEST_SECONDS.labels(service, method, route)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})

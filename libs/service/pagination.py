@@ -36,7 +36,7 @@ class PageRequest:
         return None if self.cursor is None else _decode(self.cursor, types)
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=GREATEST_LIMIT)] = DEFAULT_LIMIT,
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
 ) -> PageRequest:
