@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, errors
@@ -118,9 +119,9 @@ class KafkaBus:
         self._reading = asyncio.Lock()
 
     async def start(self) -> None:
-        if self._installation is None or await self._count(MARKER.name) == 0:
-            return
-        await self._compare_marker(self._installation)
+        marked = await self._count(MARKER.name) > 0
+        if marked and self._installation is not None:
+            await self._compare_marker(self._installation)
 
     async def close(self) -> None:
         await self._lane.close(grace=5.0)
@@ -313,10 +314,14 @@ def consumer(bootstrap: str, **more: Any) -> AIOKafkaConsumer:
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
-    """Stop it whatever state it is in; `stop` alone leaves connections open when one of its tasks has failed."""
-    try:
-        await consumer.stop()
-    except (errors.KafkaError, OSError, TimeoutError):
+    """Stop it whatever state it is in.
+
+    `stop` may raise the cancellation of its own tasks, as if we had been cancelled, hence a task of its own; and when
+    one of its tasks has failed it leaves connections open.
+    """
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait([stopping])
+    if stopping.cancelled() or stopping.exception() is not None:
         await consumer._client.close()
 
 
@@ -421,7 +426,10 @@ async def stop_at_once(producer: AIOKafkaProducer) -> None:
     """Stop without waiting for a broker that may never come back, which `stop` alone would do."""
     with suppress(errors.KafkaError):
         await producer._sender.close()
-    producer._message_accumulator.fail_all(errors.ProducerClosed())
+    accumulator = producer._message_accumulator
+    accumulator._pending_batches.update(chain.from_iterable(accumulator._batches.values()))
+    for batch in list(accumulator._pending_batches):
+        batch.future.cancel()
     await producer.stop()
 
 

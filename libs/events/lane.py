@@ -116,13 +116,14 @@ class Lane:
     async def close(self, *, grace: float) -> None:
         """Let what was handed in be sent for `grace` seconds; the rest is answered with BusUnavailable."""
         self._closed = True
-        if self._loop is None:
+        loop, self._loop = self._loop, None
+        if loop is None:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._idle.wait()
-        self._loop.cancel()
-        await asyncio.wait([self._loop])
+        loop.cancel()
+        await asyncio.wait([loop])
         for post in self._waiting:
             post.fail(BusUnavailable(f"{self._name} was closed"))
         self._waiting.clear()

@@ -1,5 +1,6 @@
 """The two buses under one handle, so that a test is written once."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +14,6 @@ from libs.events.contracts.base import Topic
 from libs.events.kafka import KafkaBus
 from libs.events.postgres import PostgresBus
 
-BOTH = ("postgres", "kafka")
 _unique = itertools.count()
 
 
@@ -128,8 +128,6 @@ async def everything(bus: Bus, topic: Topic) -> list[Record]:
 
 async def fetch_until(subscription: Subscription, count: int, *, seconds: float = 30.0) -> list[Record]:
     """Fetch until `count` records have come."""
-    import asyncio
-
     records: list[Record] = []
     async with asyncio.timeout(seconds):
         while len(records) < count:
