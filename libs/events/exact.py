@@ -5,8 +5,9 @@ limits and patterns included, decodes five times as fast; `tests/events/test_exa
 `lean.py` is for consumers, which need not check again.
 """
 
+import re
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, reduce
 from operator import or_
 from types import NoneType, UnionType
@@ -25,19 +26,25 @@ class NotDerivable(TypeError):
 
 
 def exact(
-    model: type[BaseModel], *, before: Mapping[str, Any] | None = None, tag: str | None = None
+    model: type[BaseModel],
+    *,
+    before: Mapping[str, Any] | None = None,
+    tag: str | None = None,
+    any_characters: bool = False,
 ) -> type[msgspec.Struct]:
     """A struct with the model's fields, unknown ones refused; what has its default is left out when written.
 
     `before` are further fields in front of them, name -> type, UNSET where they are missing. `tag` makes it a member of
-    a union told apart by `type`. Validators after the model run on the struct too. Raises NotDerivable.
+    a union told apart by `type`. Validators after the model run on the struct too. With `any_characters` patterns that
+    name one class of characters only give their lengths: the caller looks at the characters of a whole batch at once
+    (`character_classes`). Raises NotDerivable.
     """
     if any(info.alias for info in model.model_fields.values()):
         raise NotDerivable(f"{model.__name__} has aliases")
     extra = [(name, kind | msgspec.UnsetType, msgspec.UNSET) for name, kind in (before or {}).items()]
     return msgspec.defstruct(
         model.__name__,
-        [*extra, *(_field(name, info) for name, info in model.model_fields.items())],
+        [*extra, *(_field(name, info, any_characters) for name, info in model.model_fields.items())],
         namespace=_after(model),
         kw_only=True,
         omit_defaults=True,
@@ -48,23 +55,49 @@ def exact(
     )
 
 
-def _field(name: str, info: FieldInfo) -> Any:
-    kind = _bounded(_type(info.annotation), info.metadata)
+def character_classes(model: type[BaseModel]) -> dict[str, str]:
+    """Field -> the class of characters that its text may be made of, such as `A-Za-z0-9._:-` or `^\\x00-\\x1f\\x7f`."""
+    found = {}
+    for name, info in model.model_fields.items():
+        for part in _metadata(info):
+            if match := _ONE_CLASS.fullmatch(getattr(part, "pattern", None) or ""):
+                found[name] = match[1]
+    return found
+
+
+def _metadata(info: FieldInfo) -> Iterator[Any]:
+    """Everything said about a field's own value, however deep in its annotation."""
+    pending: list[Any] = [info.annotation, *info.metadata]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, FieldInfo):
+            pending += part.metadata
+        elif typing.get_origin(part) in (Annotated, Union, UnionType):
+            pending += typing.get_args(part)
+        else:
+            yield part
+
+
+_ONE_CLASS = re.compile(r"\^\[((?:[^\]\\]|\\.)+)\]\{(\d+),(\d+)\}\$")
+
+
+def _field(name: str, info: FieldInfo, any_characters: bool) -> Any:
+    kind = _bounded(_type(info.annotation, any_characters), info.metadata, any_characters)
     return (name, kind) if info.is_required() else (name, kind, info.get_default())
 
 
-def _type(kind: Any) -> Any:
+def _type(kind: Any, any_characters: bool) -> Any:
     """The msgspec type that accepts the same JSON."""
     origin = typing.get_origin(kind)
     if origin is Annotated:
         inner, *metadata = typing.get_args(kind)
-        return _bounded(_type(inner), metadata)
+        return _bounded(_type(inner, any_characters), metadata, any_characters)
     if origin in (Union, UnionType):
-        return reduce(or_, (_type(part) for part in typing.get_args(kind)))
+        return reduce(or_, (_type(part, any_characters) for part in typing.get_args(kind)))
     if origin is Literal or kind in (str, int, bool, NoneType):
         return kind
     if origin is tuple and typing.get_args(kind)[1:] == (Ellipsis,):
-        item: Any = _type(typing.get_args(kind)[0])
+        item: Any = _type(typing.get_args(kind)[0], any_characters)
         return tuple[item, ...]
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return _nested(kind)
@@ -86,11 +119,13 @@ _BOUNDS = {
 }
 
 
-def _bounded(kind: Any, metadata: Collection[Any]) -> Any:
+def _bounded(kind: Any, metadata: Collection[Any], any_characters: bool) -> Any:
     """The type with the bounds that pydantic keeps in `metadata`."""
     bounds: dict[str, Any] = {}
     for part in metadata:
         bounds |= _bounds_of(part)
+    if any_characters and (match := _ONE_CLASS.fullmatch(bounds.get("pattern", "").replace(r"\Z", "$"))):
+        bounds = {"min_length": int(match[2]), "max_length": int(match[3])}
     return Annotated[kind, msgspec.Meta(**bounds)] if bounds else kind
 
 
@@ -102,7 +137,7 @@ def _bounds_of(part: Any) -> dict[str, Any]:
             return {name: getattr(part, name)}
     if (pattern := getattr(part, "pattern", None)) is not None:
         return {"pattern": _whole(pattern)}
-    if hasattr(part, "strict") or isinstance(part, (FreeText, PersonReference)):
+    if hasattr(part, "strict") or isinstance(part, FreeText | PersonReference):
         return {}
     raise NotDerivable(repr(part))
 

@@ -16,11 +16,11 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
     """The runtime and the HTTP application."""
     in_flight = InFlight(utc_now)
     runtime = open_runtime(settings, "kpi", tables.SHARED, beats={"traffic": in_flight.until})
-    runtime.consume(handlers.REACTIONS, journal=tables.JOURNAL, self_deduplicating=frozenset({"traffic"}))
+    if settings.consume:
+        runtime.consume(handlers.REACTIONS, journal=tables.JOURNAL, self_deduplicating=frozenset({"traffic"}))
     runtime.every("end what is over", 5.0, lambda: end_due(runtime.worker))
     door = TrafficDoor(runtime.bus, lambda: Reader(runtime.installation.pseudonyms.replace), in_flight)
-    topics = sorted({topic for consumer in runtime.consumers for topic in consumer.reactions.topics})
-    questions = api.router_of(Progress(runtime.bus, runtime.clock), topics)
+    questions = api.router_of(Progress(runtime.bus, runtime.clock), handlers.REACTIONS.topics)
     app = create_app(runtime, [front_door.router_of(door), desk.router, questions])
     app.add_middleware(front_door.BeaconCors)
     return runtime, app

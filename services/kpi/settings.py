@@ -1,5 +1,7 @@
 """Settings of kpi."""
 
+from pydantic import Field
+
 from libs.service.settings import Settings
 
 
@@ -9,3 +11,6 @@ class KpiSettings(Settings):
     SERVICE = "kpi"
 
     port: int = 8004
+    consume: bool = Field(
+        default=True, description="Whether this process folds events into figures; workers at the front door need not"
+    )
