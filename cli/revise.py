@@ -104,7 +104,8 @@ def _revision(metadata: MetaData, number: str, message: str, code: str) -> str:
 
 def _tidy(code: str) -> str:
     lines = [line for line in code.splitlines() if not line.strip().startswith("# ###")]
-    return "\n".join(lines).replace("astext_type=Text()", "").replace("sa.text('now()')", "sa.func.now()")
+    tidy = "\n".join(lines).replace("astext_type=Text()", "").replace("sa.text('now()')", "sa.func.now()")
+    return re.sub(r"\bARRAY\(([A-Z]\w*)\(", r"ARRAY(sa.\1(", tidy)
 
 
 def _of_stores(metadata: MetaData) -> list[str]:
