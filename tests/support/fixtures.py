@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -14,6 +13,7 @@ import pytest
 from cli.local.postgres import LocalPostgres
 from tests.support import databases
 from tests.support.broker import OwnBroker
+from tests.support.folders import folder_for_servers
 from tests.support.guardian import TEST_POSTGRES, shared_server
 from tests.support.services import Platform, running_services
 
@@ -47,14 +47,13 @@ def empty_database() -> Iterator[str]:
 @pytest.fixture
 def own_postgres() -> Iterator[LocalPostgres]:
     """A server of this test alone, which it may stop, kill and start again."""
-    # not below pytest's own folder: every other pytest that starts shuts the server's user out of it
-    folder = Path(tempfile.mkdtemp(prefix="opswire-postgres-"))
-    server = LocalPostgres(folder, settings={**TEST_POSTGRES, "max_connections": "100"}, sync_files=False)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.remove()
+    with folder_for_servers() as folder:
+        server = LocalPostgres(folder, settings={**TEST_POSTGRES, "max_connections": "100"}, sync_files=False)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture(scope="session")
