@@ -10,8 +10,9 @@ from libs.service.call import Answer, Call
 from libs.service.pagination import Page, listing
 from libs.service.routes import Router
 from services.kpi import questions
-from services.kpi.answers import kpi_json, point_json
+from services.kpi.answers import complete, kpi_json, point_json
 from services.kpi.asking import (
+    Days,
     begun_buckets,
     read_as_of,
     read_by,
@@ -22,7 +23,8 @@ from services.kpi.asking import (
     read_kpi,
 )
 from services.kpi.calendar import Calendar, calendar_of
-from services.kpi.completeness import Progress
+from services.kpi.completeness import Completeness, Progress
+from services.kpi.funnel import Funnel, check_split, read_funnel, steps_json
 from services.kpi.goals import Judge
 from services.kpi.kpis import KPIS
 from services.kpi.questions import Correction
@@ -98,6 +100,17 @@ def router_of(progress: Progress, topics: Sequence[str]) -> Router:
         found, cursor = listing(page, rows, lambda correction: (correction.id,))
         return await call.page([_correction(correction, calendar) for correction in found], cursor)
 
+    @router.get("/v1/funnel", scope="kpi:read")
+    async def show_funnel(call: Call, first: First = None, last: Last = None, by: str | None = None) -> Response:
+        """Distinct visitors who did each step in the days, in any order, and their rate of the visit (D39)."""
+        calendar = calendar_of((await call.store_info()).zone.key)
+        days = read_days(first, last, calendar, call.runtime.clock())
+        check_split(by, days)
+        async with call.read() as tx:
+            funnel = await read_funnel(days, calendar, tx)
+            state = await progress.load(call.store, ("orders", "traffic"), tx.session)
+        return await call.reply(Answer(200, _funnel(funnel, by, days, state, calendar)))
+
     @router.get("/v1/achievement", scope="kpi:read")
     async def show_achievement(call: Call, first: First = None, last: Last = None) -> Response:
         """Targets whose period meets the days, against what came of them up to `to` (KPI-9)."""
@@ -133,6 +146,15 @@ def _shown(asked: Asked, found: Answered) -> dict[str, Any]:
 
 
 # corrections
+
+
+def _funnel(funnel: Funnel, by: str | None, days: Days, state: Completeness, calendar: Calendar) -> dict[str, Any]:
+    shown: dict[str, Any] = {"from": days.first, "to": days.last, "steps": steps_json(funnel.count())}
+    if by:
+        groups = funnel.count_by(by).items()
+        shown["groups"] = [{"dimensions": {by: value}, "steps": steps_json(counts)} for value, counts in groups]
+    is_done = complete(calendar.buckets("day", days.last, days.last)[0], state.until())
+    return {**shown, "completeness": state.json(is_done)}
 
 
 def _correction(correction: Correction, calendar: Calendar) -> dict[str, Any]:

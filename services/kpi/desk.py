@@ -30,6 +30,7 @@ from services.kpi.definitions import (
     find_definition,
     list_definitions,
 )
+from services.kpi.imports import end_import, open_import
 from services.kpi.ingest import has_its_hour
 from services.kpi.kpis import find_kpi
 
@@ -150,6 +151,31 @@ def _typed(row: sheets.Row) -> dict[str, Any]:
         name: int(value) if name in _WHOLE_NUMBERS and value.isdecimal() and len(value) < 19 else value
         for name, value in texts.items()
     }
+
+
+# imports
+
+
+@router.post("/v1/imports", scope="kpi:write", status_code=201)
+async def begin_import(body: bodies.Import, call: Call) -> Response:
+    """Open a backfill; what carries its id fills buckets that stay incomplete until it ends (D6)."""
+
+    async def action(tx: Transaction) -> Answer:
+        await open_import(body.import_id, tx)
+        return Answer(201, {"import_id": body.import_id, "status": "open"})
+
+    return await call.once(action)
+
+
+@router.post("/v1/imports/{import_id}/end", scope="kpi:write")
+async def finish_import(import_id: Id, call: Call) -> Response:
+    """End a backfill: what it touched is measured once everything of it has been applied."""
+
+    async def action(tx: Transaction) -> Answer:
+        ended_at = await end_import(import_id, tx)
+        return Answer(200, {"import_id": import_id, "status": "ended", "ended_at": ended_at})
+
+    return await call.once(action)
 
 
 # defined

@@ -321,3 +321,39 @@ async def test_two_who_define_the_same_at_once_make_one(kpi: KpiService) -> None
     assert sorted(answer.status_code for answer in answers) == [200] * 7 + [201]
     planned = [event.campaign for event in await told(kpi, "campaign.planned.v1")]
     assert planned.count("race") == 1
+
+
+# imports
+
+
+async def test_an_import_is_opened_and_ended_and_both_may_be_repeated(kpi: KpiService) -> None:
+    for _ in range(2):
+        opened = await kpi.post("/v1/imports", {"import_id": "backfill-9"})
+        assert (opened.status_code, opened.json()) == (201, {"import_id": "backfill-9", "status": "open"})
+    ended = [(await kpi.post("/v1/imports/backfill-9/end")).json() for _ in range(2)]
+    assert ended[0] == ended[1]
+    assert (ended[0]["status"], ended[0]["import_id"]) == ("ended", "backfill-9")
+
+
+async def test_an_import_that_was_never_opened_cannot_end(kpi: KpiService) -> None:
+    assert (await kpi.post("/v1/imports/never/end")).status_code == 404
+    await kpi.post("/v1/imports", {"import_id": "theirs"}, key="other")
+    assert (await kpi.post("/v1/imports/theirs/end")).status_code == 404
+
+
+async def test_buckets_that_an_import_fills_are_incomplete_until_it_has_been_measured(kpi: KpiService) -> None:
+    view = {
+        "id": "im-1",
+        "type": "page.viewed",
+        "time": "2024-05-01T10:00:00+08:00",
+        "visitor_id": "v-1",
+        "url_path": "/",
+        "page_kind": "home",
+        "importid": "backfill-10",
+    }
+    await kpi.post("/v1/imports", {"import_id": "backfill-10"})
+    await kpi.post("/v1/events", [view])
+    await kpi.catch_up()
+    answer = (await kpi.get("/v1/kpis/pv", from_="2024-05-01", to="2024-05-02")).json()
+    assert [(point["value"], point["complete"]) for point in answer["series"]] == [(1, False), (0, True)]
+    assert answer["completeness"]["complete"] is False
