@@ -21,6 +21,9 @@ SHARDS: Final = 8
 MOST_CAUSES: Final = 20
 """Event ids that a correction names; the rest is counted (D36)."""
 
+_LONGEST: Final = {"hour": 7_200, "day": 90_000, "week": 7 * 86_400 + 7_200, "month": 31 * 86_400 + 7_200}
+"""Seconds from the start of a bucket after which it is over for certain."""
+
 _SHARD_LOCKS: Final = [lock_number(f"kpi.shard/{shard}") for shard in range(SHARDS)]
 
 
@@ -47,7 +50,7 @@ async def record(connection: Any, recorded: Recorded, buckets: BucketsOf, now: d
     if not recorded.cells:
         return
     touched = {BucketOf(cell.store, cell.grain, cell.bucket) for cell in recorded.cells}
-    measured = await _note_buckets(connection, touched)
+    measured = await _note_buckets(connection, touched, now)
     by_import = await _by_open_import(connection, recorded, buckets)
     if measured:
         await _correct(connection, recorded, by_import, measured, buckets, now)
@@ -112,10 +115,13 @@ async def _append_changes(connection: Any, cells: Cells, minute: int, shard: int
 # buckets
 
 
-async def _note_buckets(connection: Any, touched: Collection[BucketOf]) -> set[BucketOf]:
+async def _note_buckets(connection: Any, touched: Collection[BucketOf], now: datetime) -> set[BucketOf]:
     """Remember that these buckets have events; return those that were measured before."""
     columns = _columns(sorted(touched))
     await connection.execute(_NOTE_BUCKETS, *columns)
+    late = [bucket for bucket in sorted(touched) if bucket.bucket + _LONGEST[bucket.grain] < now.timestamp()]
+    if late:
+        await connection.execute(_NOTE_LATE, now, *_columns(late))
     return {BucketOf(*row) for row in await connection.fetch(_MEASURED_BUCKETS, *columns)}
 
 
@@ -266,6 +272,10 @@ _NOTE_BUCKETS: Final = """
 INSERT INTO kpi.bucket (store, grain, bucket) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])
 ON CONFLICT DO NOTHING
 """
+_NOTE_LATE: Final = """
+UPDATE kpi.bucket b SET touched_at = $1 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS k (store, grain, bucket)
+WHERE b.store = k.store AND b.grain = k.grain AND b.bucket = k.bucket AND b.measured_at IS NULL
+"""
 _MEASURED_BUCKETS: Final = """
 SELECT b.store, b.grain, b.bucket FROM unnest($1::text[], $2::text[], $3::bigint[]) AS k (store, grain, bucket)
 JOIN kpi.bucket b ON b.store = k.store AND b.grain = k.grain AND b.bucket = k.bucket
@@ -287,8 +297,9 @@ ON CONFLICT (store, import_id, grain, by, bucket, value, number) DO UPDATE SET c
 """
 _SAVE_CORRECTIONS: Final = """
 INSERT INTO kpi.correction (store, grain, by, bucket, value, measure, currency, from_value, to_value, corrected_at,
- causes, cause_count)
-SELECT store, grain, by, bucket, value, measure, currency, was, now, $1, string_to_array(causes, E'\\n'), cause_count
+ causes, cause_count, told)
+SELECT store, grain, by, bucket, value, measure, currency, was, now, $1, string_to_array(causes, E'\\n'), cause_count,
+ by NOT IN ('', 'channel')
 FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[],
  $10::bigint[], $11::text[], $12::int[])
  AS k (store, grain, by, bucket, value, measure, currency, was, now, causes, cause_count)

@@ -77,9 +77,9 @@ BUYER = Table(
     "buyer",
     METADATA,
     Column("store", NAME, primary_key=True),
-    Column("customer", NAME, primary_key=True),
     Column("grain", NAME, primary_key=True),
     Column("bucket", BigInteger, primary_key=True),
+    Column("customer", NAME, primary_key=True),
     Column("state", LargeBinary, nullable=False, comment="cells in which he has paid orders, and how many"),
 )
 
@@ -156,6 +156,7 @@ BUCKET = Table(
     Column("grain", NAME, primary_key=True, comment="hour, day, week, month; w1 to w24 for alarm windows"),
     Column("bucket", BigInteger, primary_key=True),
     Column("measured_at", INSTANT),
+    Column("touched_at", INSTANT, comment="when an event last reached it after its end"),
     Index("ix_bucket_unmeasured", "store", "bucket", postgresql_where=text("measured_at IS NULL")),
 )
 

@@ -24,6 +24,12 @@ def upgrade() -> None:
         ),
         sa.Column("bucket", sa.BigInteger(), nullable=False),
         sa.Column("measured_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "touched_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when an event last reached it after its end",
+        ),
         sa.PrimaryKeyConstraint("store", "grain", "bucket", name=op.f("pk_bucket")),
         schema="kpi",
     )
@@ -38,11 +44,11 @@ def upgrade() -> None:
     op.create_table(
         "buyer",
         sa.Column("store", sa.Text(collation="C"), nullable=False),
-        sa.Column("customer", sa.Text(collation="C"), nullable=False),
         sa.Column("grain", sa.Text(collation="C"), nullable=False),
         sa.Column("bucket", sa.BigInteger(), nullable=False),
+        sa.Column("customer", sa.Text(collation="C"), nullable=False),
         sa.Column("state", sa.LargeBinary(), nullable=False, comment="cells in which he has paid orders, and how many"),
-        sa.PrimaryKeyConstraint("store", "customer", "grain", "bucket", name=op.f("pk_buyer")),
+        sa.PrimaryKeyConstraint("store", "grain", "bucket", "customer", name=op.f("pk_buyer")),
         schema="kpi",
     )
     op.create_table(
