@@ -251,3 +251,33 @@ async def test_an_event_that_comes_twice_counts_once(shop: KpiService) -> None:
     await shop.post("/v1/events", [view("q-1", "v-1"), view("q-1", "v-1")])
     await shop.catch_up()
     assert (await points(shop, "pv"))[0]["value"] == 6
+
+
+async def test_the_funnel_counts_visitors_once_in_each_step_they_did(shop: KpiService) -> None:
+    answer = (await shop.get("/v1/funnel", from_="2024-07-01", to="2024-07-02")).json()
+    assert [(step["step"], step["visitors"], step["rate"]) for step in answer["steps"]] == [
+        ("visit", 5, 1.0),
+        ("product", 1, 0.2),
+        ("cart", 0, 0.0),
+        ("checkout", 0, 0.0),
+        ("order", 2, 0.4),
+        ("paid", 2, 0.4),
+    ]
+    assert answer["completeness"]["complete"] is True
+
+
+async def test_the_funnel_by_channel_is_of_the_first_touch(shop: KpiService) -> None:
+    answer = (await shop.get("/v1/funnel", from_="2024-07-01", to="2024-07-02", by="channel")).json()
+    visits = {group["dimensions"]["channel"]: group["steps"][0]["visitors"] for group in answer["groups"]}
+    assert visits == {"direct": 1, "paid": 2, "social": 2}
+
+
+async def test_an_empty_funnel_has_no_rates(shop: KpiService) -> None:
+    answer = (await shop.get("/v1/funnel", from_="2024-01-01", to="2024-01-01")).json()
+    assert [step["rate"] for step in answer["steps"]] == [None] * 6
+
+
+async def test_a_funnel_by_something_visitors_do_not_have_is_refused(shop: KpiService) -> None:
+    answer = await shop.get("/v1/funnel", from_="2024-07-01", to="2024-07-02", by="sku")
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/by")
+    assert (await shop.get("/v1/funnel", from_="2024-01-01", to="2024-07-01")).status_code == 422
