@@ -9,7 +9,9 @@ from services.kpi import api, desk, front_door, handlers, tables
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
+from services.kpi.measuring import measure, tell_corrections
 from services.kpi.settings import KpiSettings
+from services.kpi.windows import measure_windows
 
 
 def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
@@ -18,6 +20,9 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
     runtime = open_runtime(settings, "kpi", tables.SHARED, beats={"traffic": in_flight.until})
     if settings.consume:
         runtime.consume(handlers.REACTIONS, journal=tables.JOURNAL, self_deduplicating=frozenset({"traffic"}))
+        runtime.every("measure buckets", 1.0, lambda: measure(runtime.worker))
+        runtime.every("measure windows", 2.0, lambda: measure_windows(runtime.worker))
+        runtime.every("tell corrections", 5.0, lambda: tell_corrections(runtime.worker))
     runtime.every("end what is over", 5.0, lambda: end_due(runtime.worker))
     door = TrafficDoor(runtime.bus, lambda: Reader(runtime.installation.pseudonyms.replace), in_flight)
     questions = api.router_of(Progress(runtime.bus, runtime.clock), handlers.REACTIONS.topics)

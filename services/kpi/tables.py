@@ -174,7 +174,7 @@ CORRECTION = Table(
     Column("from_value", BigInteger, nullable=False),
     Column("to_value", BigInteger, nullable=False),
     Column("corrected_at", INSTANT, nullable=False),
-    Column("causes", ARRAY(Text), nullable=False, comment="event ids, at most 20; import:ID; rebuild:ID"),
+    Column("causes", ARRAY(Text), nullable=False, comment="event ids, at most 20, or import:ID, rebuild:ID"),
     Column("cause_count", Integer, nullable=False),
     Column("told", Boolean, nullable=False, server_default=text("false"), comment="published, or told to nobody"),
     Index(None, "store", "bucket"),

@@ -65,7 +65,10 @@ def upgrade() -> None:
         sa.Column("to_value", sa.BigInteger(), nullable=False),
         sa.Column("corrected_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
-            "causes", postgresql.ARRAY(sa.Text()), nullable=False, comment="event ids, at most 20; import:ID; rebuild:ID"
+            "causes",
+            postgresql.ARRAY(sa.Text()),
+            nullable=False,
+            comment="event ids, at most 20, or import:ID, rebuild:ID",
         ),
         sa.Column("cause_count", sa.Integer(), nullable=False),
         sa.Column(
