@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from cli.local.topology import SERVICES
 from cli.main import app as opswire
 from cli.settings_catalogue import settings_class
+from docs import kpi_page
 from libs.events.contracts import EVENTS, TOPICS
 from libs.events.contracts.base import EVERY_TOPIC
 from libs.service.runtime import Runtime
@@ -44,17 +45,7 @@ def routes() -> str:
 
 def kpis() -> str:
     """The catalogue of measures and figures."""
-    from services.kpi.kpis import FIGURES, MEASURES
-
-    measures = [[f"`{m.name}`", m.en, m.zh, m.unit, "yes" if m.distinct else ""] for m in MEASURES]
-    figures = [[f"`{k.id}`", k.en, k.zh, k.unit, k.rule, k.version, k.note] for k in FIGURES]
-    return _page(
-        "Measures and figures",
-        "## Measures\n\nCounted; each is a figure too. Distinct ones are never summed.\n\n"
-        + _table(("id", "what", "含义", "unit", "distinct"), measures)
-        + "\n\n## Figures\n\n"
-        + _table(("id", "what", "含义", "unit", "rule", "version", "note"), figures),
-    )
+    return _page("Measures and figures", kpi_page.page())
 
 
 def metrics() -> str:
