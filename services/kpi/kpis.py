@@ -41,7 +41,9 @@ ORDER = _kept(
     "channel source campaign sku category customer_kind customer_tier origin",
     "source campaign sku customer_kind origin",
 )
-"""What order measures keep at every grain (D32)."""
+"""What order measures keep (D32)."""
+WHOLE_ORDER = frozenset(names for names in ORDER if not {"sku", "category"} & set(names))
+"""What is kept of what belongs to no line of an order; of distinct customers by the hour."""
 TOTAL = _kept("")
 """Only the store's total."""
 ATTRIBUTED = frozenset({"channel", "source", "campaign"})
@@ -75,9 +77,16 @@ def _traffic(name: str, zh: str, en: str, *, by_sku: bool = True, distinct: bool
 
 
 def _order(
-    name: str, zh: str, en: str, unit: Unit = Unit.COUNT, *, distinct: bool = False, topics: str = "orders"
+    name: str,
+    zh: str,
+    en: str,
+    unit: Unit = Unit.COUNT,
+    *,
+    kept: Kept = ORDER,
+    distinct: bool = False,
+    topics: str = "orders",
 ) -> Measure:
-    return Measure(name, zh, en, unit, tuple(topics.split()), ORDER, ORDER, distinct)
+    return Measure(name, zh, en, unit, tuple(topics.split()), kept, WHOLE_ORDER if distinct else kept, distinct)
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -155,7 +164,7 @@ MEASURES: tuple[Measure, ...] = (
     _order("orders_due_to_ship", "应发货订单数", "orders due to ship in the bucket, shipped or not"),
     _order("orders_delivered", "签收订单数", "orders delivered"),
     _order("delivery_seconds", "配送时长", "seconds from first shipment to delivery", Unit.SECONDS),
-    _order("freight_amount", "运费支出", "freight of shipments", Unit.CENTS),
+    _order("freight_amount", "运费支出", "freight of shipments", Unit.CENTS, kept=WHOLE_ORDER),
 )
 
 MEASURE: Mapping[str, Measure] = MappingProxyType({measure.name: measure for measure in MEASURES})
@@ -330,7 +339,7 @@ FIGURES: tuple[Kpi, ...] = (
         "orders_placed_paid",
         "orders_placed",
         matures=DAY,
-        note="default; immature until 24 h after the bucket's end",
+        note="default",
         rule="KPI-2",
     ),
     _ratio(
