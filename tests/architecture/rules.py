@@ -18,6 +18,7 @@ COMMITTERS = {
 TASK_STARTERS = {
     "libs/events/lane.py",  # a lane keeps and awaits its one loop until it is closed
     "libs/events/postgres_group.py",  # so does a membership
+    "libs/events/kafka.py",  # stops aiokafka's consumer and awaits it: its cancellation is not ours
     "libs/service/auth.py",  # one look-up that several callers await
 }
 CLOCKS = {
@@ -28,7 +29,7 @@ CLOCK_USERS = {
     "libs/service/middleware.py",  # the time in a request's id
     "libs/service/runtime.py",  # hands the clock to transactions, relay and tickers
 }
-PURE = ("domain", "entities", "kpis", "rules", "sla", "reports", "scorecard", "figures", "evidence")
+PURE = ("domain", "entities", "kpis", "rules", "sla", "statistics", "reports", "scorecard", "evidence")
 """Modules of a service that decide: no SQL, HTTP, bus, settings, logging, clock, chance."""
 
 PURE_MAY_IMPORT = ("libs.events.contracts", "libs.service.errors")
@@ -109,9 +110,10 @@ def metric_objects(source: Source) -> Iterator[str]:
     """Every metric is declared in a `metrics.py`, where the docs find it."""
     if source.name.endswith("/metrics.py"):
         return
-    for module, line in source.imports():
-        if module.startswith("prometheus_client.") and module.rsplit(".", 1)[1] in _METRICS:
-            yield f"{source.name}:{line} imports {module}"
+    imported = {module.rsplit(".", 1)[1] for module, _ in source.imports() if module.startswith("prometheus_client.")}
+    for name, call in source.calls():
+        if name in imported & _METRICS or name in {f"prometheus_client.{kind}" for kind in _METRICS}:
+            yield f"{source.name}:{call.lineno} {name}()"
 
 
 def impure_decisions(source: Source) -> Iterator[str]:

@@ -52,7 +52,16 @@ def test_importers_and_demo_hold_no_sql_and_no_table_name() -> None:
         (rules.clocks, "libs/events/outbox.py", "def f(): return time.time()"),
         (rules.tasks, "services/alerts/handlers.py", "def f(): asyncio.create_task(send())"),
         (rules.tasks, "libs/service/app.py", "def f(): asyncio.ensure_future(send())"),
-        (rules.metric_objects, "services/kpi/handlers.py", "from prometheus_client import Counter"),
+        (
+            rules.metric_objects,
+            "services/kpi/handlers.py",
+            "from prometheus_client import Counter\nSEEN = Counter('a', 'b')",
+        ),
+        (
+            rules.metric_objects,
+            "services/kpi/handlers.py",
+            "import prometheus_client\nX = prometheus_client.Gauge('a', 'b')",
+        ),
         (rules.impure_decisions, "services/orders/domain.py", "import time"),
         (rules.impure_decisions, "services/orders/domain.py", "from services.orders.store import load_order"),
         (rules.impure_decisions, "services/kpi/entities/order.py", "from sqlalchemy import text"),
@@ -71,6 +80,8 @@ def test_each_rule_can_fail(rule: Rule, name: str, code: str) -> None:
     ("rule", "name", "code"),
     [
         (rules.tasks, "libs/service/lifecycle.py", "def f(group): group.create_task(run())"),
+        (rules.metric_objects, "libs/service/middleware.py", "from prometheus_client import Counter\nX: Counter"),
+        (rules.metric_objects, "services/kpi/reading.py", "from collections import Counter\nX = Counter()"),
         (rules.impure_decisions, "services/orders/domain.py", "from libs.service.errors import WrongState"),
         (rules.impure_decisions, "services/kpi/entities/order.py", "from services.kpi.entities.base import Entity"),
         (
