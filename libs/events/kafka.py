@@ -11,7 +11,7 @@ What was learned about aiokafka 0.14, and is guarded against here:
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import chain
 from typing import Any
@@ -99,14 +99,17 @@ class KafkaBus:
         bootstrap: str,
         *,
         prefix: str = "",
-        installation: str | None = None,
+        installation: Callable[[], str] | None = None,
         member: str | None = None,
         publish_seconds: float = 10.0,
         session_seconds: float = SESSION_SECONDS,
     ) -> None:
-        """`installation`: whose topics these must be. `member`: a name that is this process's own and survives its
-        restart; with it, a quick restart keeps its partitions, and closing does not give them away.
-        `session_seconds`: a member of a group that is silent for so long loses its partitions (brokers want 6)."""
+        """`installation`: whose topics these must be; asked when the bus is started.
+
+        `member`: a name that is this process's own and survives its restart; with it a quick restart keeps its
+        partitions, and closing does not give them away.
+        `session_seconds`: a member of a group that is silent for so long loses its partitions; brokers want 6 or more.
+        """
         self._bootstrap = bootstrap
         self._prefix = prefix
         self._installation = installation
@@ -121,7 +124,7 @@ class KafkaBus:
     async def start(self) -> None:
         marked = await self._count(MARKER.name) > 0
         if marked and self._installation is not None:
-            await self._compare_marker(self._installation)
+            await self._compare_marker(self._installation())
 
     async def close(self) -> None:
         await self._lane.close(grace=5.0)
@@ -133,7 +136,7 @@ class KafkaBus:
         async with self._administration() as admin:
             present = await self._present(admin)
             if self._installation is not None:
-                await self._claim(admin, present, topics, self._installation)
+                await self._claim(admin, present, topics, self._installation())
             await self._create(admin, [topic for topic in topics if topic.name not in present])
         for topic in topics:
             count = self._counts[topic.name]

@@ -1,5 +1,7 @@
 """Which bus: Kafka where there are brokers, else the database."""
 
+from collections.abc import Callable
+
 from libs.events.bus import Bus
 from libs.events.postgres import PostgresBus
 
@@ -9,13 +11,14 @@ def open_bus(
     *,
     kafka: str | None = None,
     prefix: str = "",
-    installation: str | None = None,
+    installation: Callable[[], str] | None = None,
     member: str | None = None,
 ) -> Bus:
     """The bus of this installation, not yet started.
 
-    `kafka`: bootstrap servers; without them the bus lives in the database. `installation`: topics of another one are
-    refused (D59). `member`: see KafkaBus; leave it out when several processes of a service could share it.
+    `kafka`: bootstrap servers; without them the bus lives in the database.
+    `installation`: tells its id once the bus is started; topics of another one are refused (D59).
+    `member`: see KafkaBus; to be left out when several processes of a service could share it.
     """
     if not kafka:
         return PostgresBus(database_url, prefix=prefix)

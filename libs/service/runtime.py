@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.events.bus import Bus
 from libs.events.consumer import Consumer, Reactions
 from libs.events.contracts.base import TOPICS, Topic, dead_topic
+from libs.events.open import open_bus
 from libs.events.outbox import Relay, Until, emptied
 from libs.events.tables import EventTables, event_tables
 from libs.events.transaction import Transactions, utc_now
@@ -224,7 +225,12 @@ def open_runtime(
         pool_size=settings.pool_size,
         max_overflow=settings.pool_overflow,
     )
-    bus = bus or open_bus(settings, name)
+    bus = bus or open_bus(
+        settings.database_url.get_secret_value(),
+        kafka=settings.kafka,
+        prefix=settings.topic_prefix,
+        installation=lambda: runtime.installation.id,
+    )
     relay = Relay(
         service=name,
         role=worker_role(name),
@@ -266,17 +272,6 @@ def _furnish(runtime: Runtime) -> None:
     runtime.check("progress", lambda: _progress(runtime))
     pool: Any = runtime.engine.pool
     POOL_CONNECTIONS.labels(runtime.name).set_function(lambda: float(pool.checkedout()))
-
-
-def open_bus(settings: Settings, name: str) -> Bus:
-    """Kafka where its servers are named, else the PostgreSQL bus."""
-    if settings.kafka:
-        from libs.events.kafka import KafkaBus
-
-        return KafkaBus(settings.kafka, prefix=settings.topic_prefix)
-    from libs.events.postgres import PostgresBus
-
-    return PostgresBus(settings.database_url.get_secret_value())
 
 
 async def _database(runtime: Runtime) -> str | None:

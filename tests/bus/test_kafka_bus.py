@@ -15,7 +15,8 @@ from tests.bus.kinds import Buses, a_topic, everything, fetch_until, numbered
 
 
 async def open_as(buses: Buses, installation: str | None) -> KafkaBus:
-    bus = KafkaBus(buses.address, prefix=buses.prefix, installation=installation)
+    known = None if installation is None else lambda: installation
+    bus = KafkaBus(buses.address, prefix=buses.prefix, installation=known)
     buses.opened.append(bus)
     await bus.start()
     return bus
