@@ -488,14 +488,15 @@ class _Work:
             return
         stored = await self.rows.buyers(sorted(memberships))
         for member, parts in memberships.items():
-            before = stored.get(member, {})
-            after = dict(before)
+            known = stored.get(member, {})
+            before: dict[str, tuple[int, int]] = {}
             for cells, sign, _ in parts:
-                _add_members(after, cells, sign)
-            if after != before:
-                self.buyers[member] = after
+                _move_members(known, before, cells, sign)
+            changed = [name for name, was in before.items() if known.get(name, (0, 0)) != was]
+            if changed:
+                self.buyers[member] = known
                 causes = list(dict.fromkeys(cause for _, _, ids in parts for cause in ids))
-                self.changes.append(Change({}, _buyer_cells(member, before, after), causes))
+                self.changes.append(Change({}, _buyer_cells(member, changed, before, known), causes))
 
     # reading
 
@@ -640,10 +641,14 @@ class _Work:
         for change in self.changes:
             add_all(places, change.difference)
         cells = cells_of(places, BucketsOf({store: shop.calendar for store, shop in self.shops.items()}))
+        buyers: Cells = {}
         for change in self.changes:
-            _add_cells(cells, change.cells)
-        kept = {cell: {n: v for n, v in vector.items() if v} for cell, vector in cells.items()}
-        return Outcome({cell: vector for cell, vector in kept.items() if vector}, self.changes, self.repeats)
+            _add_cells(buyers, change.cells)
+        for cell, vector in buyers.items():
+            kept = {number: value for number, value in vector.items() if value}
+            if kept:
+                cells[cell] = {**cells.get(cell, {}), **kept}
+        return Outcome(cells, self.changes, self.repeats)
 
 
 def _known(visit: Visit, day: int, ids: Mapping[int, bytes], calendar: Calendar) -> bool:
@@ -662,29 +667,38 @@ async def _breathe(number: int) -> None:
         await asyncio.sleep(0)
 
 
-def _add_members(into: dict[str, tuple[int, int]], cells: Mapping[str, tuple[int, int]], sign: int) -> None:
+def _move_members(
+    known: dict[str, tuple[int, int]],
+    before: dict[str, tuple[int, int]],
+    cells: Mapping[str, tuple[int, int]],
+    sign: int,
+) -> None:
+    """Add an order to its customer's cells, or take it out; what was there first is kept in `before`."""
     for cell, (paid, here) in cells.items():
-        known = into.get(cell, (0, 0))
-        now = (known[0] + sign * paid, known[1] + sign * here)
+        was = known.get(cell, (0, 0))
+        before.setdefault(cell, was)
+        now = (was[0] + sign * paid, was[1] + sign * here)
         if now == (0, 0):
-            into.pop(cell, None)
+            known.pop(cell, None)
         else:
-            into[cell] = now
+            known[cell] = now
 
 
 _BUYERS, _BUYERS_HERE = NUMBERS["buyers_paid"], NUMBERS["buyers_paid_here"]
 
 
-def _buyer_cells(member: Member, before: Mapping[str, tuple[int, int]], after: Mapping[str, tuple[int, int]]) -> Cells:
+def _buyer_cells(
+    member: Member,
+    changed: Iterable[str],
+    before: Mapping[str, tuple[int, int]],
+    after: Mapping[str, tuple[int, int]],
+) -> Cells:
     """The cells in which the customer began or ceased to be a buyer."""
     cells: Cells = {}
-    for name in before.keys() | after.keys():
-        was, now = before.get(name, (0, 0)), after.get(name, (0, 0))
-        vector = {
-            number: change
-            for number, change in ((_BUYERS, (now[0] > 0) - (was[0] > 0)), (_BUYERS_HERE, (now[1] > 0) - (was[1] > 0)))
-            if change
-        }
+    for name in changed:
+        was, now = before[name], after.get(name, (0, 0))
+        all_orders, those_here = (now[0] > 0) - (was[0] > 0), (now[1] > 0) - (was[1] > 0)
+        vector = {number: change for number, change in ((_BUYERS, all_orders), (_BUYERS_HERE, those_here)) if change}
         if vector:
             by, value = name.split("\n")
             cells[Cell(member.store, member.grain, by, member.bucket, value)] = vector

@@ -10,7 +10,7 @@ one profile cost one expansion.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from services.kpi.kpis import MEASURE, Unit
 
@@ -166,7 +166,7 @@ def difference(new: Mapping[Place, Vector], old: Mapping[Place, Vector]) -> Cont
 
 
 def _without_zeros(vector: Vector) -> Vector:
-    return {number: value for number, value in vector.items() if value}
+    return vector if 0 not in vector.values() else {number: value for number, value in vector.items() if value}
 
 
 Cells = dict[Cell, Vector]
@@ -175,21 +175,40 @@ Cells = dict[Cell, Vector]
 def cells_of(places: Mapping[Place, Vector], buckets: "BucketsOf") -> Cells:
     """Expand contributions into cells, those of every grain rolled up; zeros are left out."""
     cells: Cells = {}
-    expanded: dict[tuple[str | None, ...], list[tuple[str, str]]] = {}
-    for place, vector in places.items():
-        views = expanded.get(place.profile)
-        if views is None:
-            views = expanded[place.profile] = list(expand(place.profile))
-        for grain, bucket in buckets.over(place):
-            for by, value in views:
-                key = Cell(place.store, grain, by, bucket, value)
-                cell = cells.get(key)
-                if cell is None:
-                    cells[key] = dict(vector)
-                else:
-                    for number, change in vector.items():
-                        cell[number] = cell.get(number, 0) + change
+    views: dict[tuple[str | None, ...], list[tuple[str, str]]] = {}
+    for (store, grain, bucket, profile), vector in roll_up(places, buckets).items():
+        if not vector:
+            continue
+        expanded = views.get(profile)
+        if expanded is None:
+            expanded = views[profile] = list(expand(profile))
+        for by, value in expanded:
+            _merge(cells, Cell(store, grain, by, bucket, value), vector)
     return {cell: kept for cell, vector in cells.items() if (kept := _without_zeros(vector))}
+
+
+def roll_up(places: Mapping[Place, Vector], buckets: "BucketsOf") -> Contribution:
+    """Contributions of every grain as those of their hour, day, week and month."""
+    rolled: Contribution = {}
+    for place, vector in places.items():
+        if place.grain != EVERY_GRAIN:
+            _merge(rolled, place, vector)
+            continue
+        for grain, bucket in buckets.over(place):
+            _merge(rolled, Place(place.store, grain, bucket, place.profile), vector)
+    return rolled
+
+
+K = TypeVar("K")
+
+
+def _merge(into: dict[K, Vector], key: K, vector: Mapping[int, int]) -> None:
+    known = into.get(key)
+    if known is None:
+        into[key] = dict(vector)
+        return
+    for number, value in vector.items():
+        known[number] = known.get(number, 0) + value
 
 
 class Spans(Protocol):

@@ -51,7 +51,7 @@ async def record(connection: Any, recorded: Recorded, buckets: BucketsOf, now: d
         return
     touched = {BucketOf(cell.store, cell.grain, cell.bucket) for cell in recorded.cells}
     measured = await _note_buckets(connection, touched, now)
-    by_import = await _by_open_import(connection, recorded, buckets)
+    by_import = await _by_open_import(connection, recorded, touched, buckets)
     if measured:
         await _correct(connection, recorded, by_import, measured, buckets, now)
     await add_to_figures(connection, recorded.cells, minute_of(now))
@@ -67,7 +67,7 @@ async def add_to_figures(connection: Any, cells: Cells, minute: int) -> None:
     stored = await _load(connection, ordered, shard)
     kept, gone = [], []
     for cell in ordered:
-        vector = _sum(stored.get(cell), cells[cell])
+        vector = _sum(stored[cell], cells[cell]) if cell in stored else cells[cell]
         if vector:
             kept.append((*cell, encode(vector)))
         elif cell in stored:
@@ -93,8 +93,8 @@ async def _load(connection: Any, cells: Sequence[Cell], shard: int) -> dict[Cell
     return {Cell(*key): decode_vector(measures) for *key, measures in rows}
 
 
-def _sum(one: Vector | None, other: Mapping[int, int]) -> Vector:
-    whole = dict(one or {})
+def _sum(one: Mapping[int, int], other: Mapping[int, int]) -> Vector:
+    whole = dict(one)
     for number, value in other.items():
         total = whole.get(number, 0) + value
         if total:
@@ -125,7 +125,9 @@ async def _note_buckets(connection: Any, touched: Collection[BucketOf], now: dat
     return {BucketOf(*row) for row in await connection.fetch(_MEASURED_BUCKETS, *columns)}
 
 
-async def _by_open_import(connection: Any, recorded: Recorded, buckets: BucketsOf) -> dict[str, list[Change]]:
+async def _by_open_import(
+    connection: Any, recorded: Recorded, touched: Collection[BucketOf], buckets: BucketsOf
+) -> dict[str, list[Change]]:
     """The changes that open imports brought; the buckets that they touch stay incomplete until their end."""
     if not recorded.imports:
         return {}
@@ -136,12 +138,17 @@ async def _by_open_import(connection: Any, recorded: Recorded, buckets: BucketsO
         brought = next((i for cause in change.causes if (i := recorded.imports.get(cause)) in opened), None)
         if brought is not None:
             found[brought].append(change)
-    touched = sorted(
-        {(*bucket, name) for name, changes in found.items() for c in changes for bucket in _touched(c, buckets)}
-    )
-    if touched:
-        await connection.execute(_TOUCH_BY_IMPORT, *_columns(touched))
+    reached: set[tuple[str, str, int, str]] = set()
+    for name, changes in found.items():
+        whole = touched if len(changes) == len(recorded.changes) else _touched_by(changes, buckets)
+        reached.update((*bucket, name) for bucket in whole)
+    if reached:
+        await connection.execute(_TOUCH_BY_IMPORT, *_columns(sorted(reached)))
     return found
+
+
+def _touched_by(changes: Iterable[Change], buckets: BucketsOf) -> set[BucketOf]:
+    return {bucket for change in changes for bucket in _touched(change, buckets)}
 
 
 def _touched(change: Change, buckets: BucketsOf) -> set[BucketOf]:
@@ -162,10 +169,10 @@ async def _correct(
 ) -> None:
     late = {cell: vector for cell, vector in recorded.cells.items() if BucketOf(*_bucket(cell)) in measured}
     for name, changes in by_import.items():
-        part = _part(changes, measured, buckets)
+        part = dict(late) if len(changes) == len(recorded.changes) else _part(changes, measured, buckets)
         await _gather_for_import(connection, name, part)
         for cell, vector in part.items():
-            late[cell] = _sum(late.get(cell), {number: -value for number, value in vector.items()})
+            late[cell] = _sum(late.get(cell, {}), {number: -value for number, value in vector.items()})
     late = {cell: vector for cell, vector in late.items() if vector}
     if late:
         brought = {id(change) for changes in by_import.values() for change in changes}
@@ -183,7 +190,7 @@ def _part(changes: Iterable[Change], measured: set[BucketOf], buckets: BucketsOf
         for cells in (cells_of(change.difference, buckets), change.cells):
             for cell, vector in cells.items():
                 if BucketOf(*_bucket(cell)) in measured:
-                    whole[cell] = _sum(whole.get(cell), vector)
+                    whole[cell] = _sum(whole.get(cell, {}), vector)
     return {cell: vector for cell, vector in whole.items() if vector}
 
 
@@ -225,7 +232,7 @@ async def load_values(connection: Any, cells: Sequence[Cell]) -> dict[Cell, Vect
     found: dict[Cell, Vector] = {}
     for *key, measures in await connection.fetch(_LOAD_ALL_SHARDS, *_columns(cells)):
         cell = Cell(*key)
-        found[cell] = _sum(found.get(cell), decode_vector(measures))
+        found[cell] = _sum(found.get(cell, {}), decode_vector(measures))
     return found
 
 

@@ -368,12 +368,10 @@ def _moments(order: Order, setting: Setting) -> Iterable[Moment]:
         yield _at_placing(order, order.placed, setting)
     if order.paid is not None:
         yield _at_payment(order, order.paid, setting)
-    every_sku: Mapping[str, Vector] = {sku: {} for sku in order.skus}
     for us, _, succeeded in order.payments:
-        counts = {_PAYMENTS_TRIED: 1, _PAYMENTS_SUCCEEDED: 1} if succeeded else {_PAYMENTS_TRIED: 1}
-        yield Moment(us, counts, {}, every_sku)
+        yield Moment(us, {_PAYMENTS_TRIED: 1, _PAYMENTS_SUCCEEDED: 1} if succeeded else {_PAYMENTS_TRIED: 1}, {}, {})
     if order.cancelled is not None:
-        yield Moment(order.cancelled[0], {_ORDERS_CANCELLED: 1}, {}, every_sku)
+        yield Moment(order.cancelled[0], {_ORDERS_CANCELLED: 1}, {}, {sku: {} for sku in order.skus})
     for refund in order.refunds.values():
         yield _at_refund(order, refund)
     yield from _at_returns(order)
@@ -502,29 +500,28 @@ def _at_returns(order: Order) -> Iterable[Moment]:
 
 
 def _at_shipping(order: Order) -> Iterable[Moment]:
-    """An order is shipped with its last line, due at its promise unless it was cancelled before (D19)."""
-    every_sku: Mapping[str, Vector] = {sku: {} for sku in order.skus}
+    """An order is shipped with its last line, due at its promise unless it was cancelled before (D19); not by SKU."""
     shipped_us = _shipped_us(order)
     if shipped_us is not None:
-        yield Moment(shipped_us, {_ORDERS_SHIPPED: 1}, {}, every_sku)
+        yield Moment(shipped_us, {_ORDERS_SHIPPED: 1}, {}, {})
     if order.paid is not None and _is_due(order, order.paid.due_us, shipped_us):
         counts = {_ORDERS_DUE: 1}
         if shipped_us is not None and shipped_us <= order.paid.due_us:
             counts[_ORDERS_ON_TIME] = 1
-        yield Moment(order.paid.due_us, counts, {}, every_sku)
+        yield Moment(order.paid.due_us, counts, {}, {})
     for shipment in order.shipments.values():
         if shipment.freight and order.currency is not None:
             yield Moment(shipment.stamp[0], {}, {number_of("freight_amount", order.currency): shipment.freight}, {})
     if order.delivered is not None:
-        yield _at_delivery(order, order.delivered[0], every_sku)
+        yield _at_delivery(order, order.delivered[0])
 
 
-def _at_delivery(order: Order, us: int, every_sku: Mapping[str, Vector]) -> Moment:
+def _at_delivery(order: Order, us: int) -> Moment:
     counts = {_ORDERS_DELIVERED: 1}
     sent = [shipment.stamp[0] for shipment in order.shipments.values() if not shipment.exchange]
     if sent and us > min(sent):
         counts[_DELIVERY_SECONDS] = (us - min(sent)) // 1_000_000
-    return Moment(us, counts, {}, every_sku)
+    return Moment(us, counts, {}, {})
 
 
 def _shipped_us(order: Order) -> int | None:
