@@ -60,6 +60,11 @@ class Principal:
         if not self.may(scope):
             raise Forbidden(f"the key lacks the scope {scope}")
 
+    def require_store(self, store: str | None) -> None:
+        """Raises Forbidden when a store's key comes with another store's name."""
+        if store is not None and self.store not in (EVERY_STORE, store):
+            raise Forbidden("the key belongs to another store")
+
 
 @dataclass(frozen=True, slots=True)
 class NewKey:

@@ -20,7 +20,7 @@ from libs.events.transaction import Transaction
 from libs.service import etags, idempotency, problems
 from libs.service.answers import Action, Answer, Given, Repeatable
 from libs.service.auth import EVERY_STORE, Principal
-from libs.service.errors import Forbidden, Problem, Unauthenticated, Validation, fault
+from libs.service.errors import Problem, Unauthenticated, Validation, fault
 from libs.service.idempotency import Claim, Kept
 from libs.service.languages import language_of
 from libs.service.metrics import ANSWERS_REPEATED
@@ -72,8 +72,8 @@ class CallContext:
 
     def for_store(self, store: str) -> "CallContext":
         """The same call about a store that the path names (stores, webhooks). Raises Forbidden for another's key."""
-        if self._principal is not None and self._principal.store not in (EVERY_STORE, store):
-            raise Forbidden("the key belongs to another store")
+        if self._principal is not None:
+            self._principal.require_store(store)
         self._store = store
         return self
 
@@ -97,8 +97,7 @@ class CallContext:
     def _resolve_store(self) -> str:
         own, named = self.principal.store, self.named_store
         if own != EVERY_STORE:
-            if named not in (None, own):
-                raise Forbidden("the key belongs to another store")
+            self.principal.require_store(named)
             return own
         if not named or named == EVERY_STORE:
             raise Validation("name the store", errors=[fault("/store", "missing", "an operator's key names the store")])

@@ -223,6 +223,7 @@ async def _authenticate(request: Request, runtime: "Runtime", contract: Contract
     if principal.is_public and not contract.beacon:
         raise Forbidden("this key is for the beacon alone")
     principal.require(contract.scope)
+    principal.require_store(request.query_params.get("store"))
     return principal
 
 
