@@ -151,20 +151,35 @@ MEASURES: tuple[Measure, ...] = (
     ),
     _order("orders_returned_order_day", "退货订单数(按付款日)", "orders returned, booked back to the order's payment"),
     # at the hour of the payment attempt, refund, return, shipment
-    _order("payments_tried", "支付次数", "payments tried"),
-    _order("payments_succeeded", "支付成功次数", "payments that succeeded"),
+    _order("payments_tried", "支付次数", "payments tried", kept=WHOLE_ORDER),
+    _order("payments_succeeded", "支付成功次数", "payments that succeeded", kept=WHOLE_ORDER),
     _order("refund_amount", "退款金额", "refunds by refund day", Unit.CENTS),
     _order("refund_items_amount", "商品退款金额", "refunds of goods by refund day", Unit.CENTS),
     _order("refunds", "退款笔数", "refunds"),
     _order("disputes", "纠纷数", "refunds that were disputes"),
     _order("returns_requested", "申请退货数", "returns requested"),
     _order("orders_returned", "退货订单数", "orders at their first goods received back"),
-    _order("orders_shipped", "发货订单数", "orders at their last line's shipment"),
-    _order("orders_shipped_on_time", "按时发货订单数", "orders due in the bucket that shipped by then"),
-    _order("orders_due_to_ship", "应发货订单数", "orders due to ship in the bucket, shipped or not"),
-    _order("orders_delivered", "签收订单数", "orders delivered"),
-    _order("delivery_seconds", "配送时长", "seconds from first shipment to delivery", Unit.SECONDS),
+    _order("orders_shipped", "发货订单数", "orders at their last line's shipment", kept=WHOLE_ORDER),
+    _order(
+        "orders_shipped_on_time", "按时发货订单数", "orders due in the bucket that shipped by then", kept=WHOLE_ORDER
+    ),
+    _order("orders_due_to_ship", "应发货订单数", "orders due to ship in the bucket, shipped or not", kept=WHOLE_ORDER),
+    _order("orders_delivered", "签收订单数", "orders delivered", kept=WHOLE_ORDER),
+    _order("delivery_seconds", "配送时长", "seconds from first shipment to delivery", Unit.SECONDS, kept=WHOLE_ORDER),
     _order("freight_amount", "运费支出", "freight of shipments", Unit.CENTS, kept=WHOLE_ORDER),
+    # at the hour of a customer's first payment
+    Measure(
+        "cohort_customers", "首购客户数", "customers by their first payment", Unit.COUNT, ("orders",), TOTAL, TOTAL
+    ),
+    Measure(
+        "cohort_repurchased_30d",
+        "30 天内复购客户数",
+        "those of them who paid again within 30 days",
+        Unit.COUNT,
+        ("orders",),
+        TOTAL,
+        TOTAL,
+    ),
 )
 
 MEASURE: Mapping[str, Measure] = MappingProxyType({measure.name: measure for measure in MEASURES})
@@ -465,6 +480,16 @@ FIGURES: tuple[Kpi, ...] = (
         "share of orders of customers who paid in the 30 days before",
         "returning_orders_30d",
         "orders_paid",
+        rule="KPI-3",
+    ),
+    _ratio(
+        "repurchase_30d",
+        "30 天复购率",
+        "customers who paid again within 30 days of their first payment",
+        "cohort_repurchased_30d",
+        "cohort_customers",
+        matures=30 * DAY,
+        note="by the day or month of the first payment; shown with what is known so far until it is 30 days old",
         rule="KPI-3",
     ),
     _ratio(
