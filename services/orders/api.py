@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Path, Query
-from starlette.requests import Request
+from fastapi import Path, Query
 from starlette.responses import Response
 
 from libs.events.contracts import CustomerId, Day, Id
@@ -39,6 +38,7 @@ from services.orders.bodies import (
 )
 from services.orders.domain.review import Consignee
 from services.orders.domain.state import Decision, Hold, Order, Status
+from services.orders.equipment import Equipped
 from services.orders.handlers import parcels, paying, placing, returning, stores
 from services.orders.handlers.common import Guard, not_in_future
 from services.orders.handlers.placing import Kit, Wish
@@ -51,14 +51,7 @@ Step = Callable[[Transaction], Awaitable[Order]]
 Body = Callable[[Order, dict[str, Any]], dict[str, Any]]
 
 
-def kit_of(request: Request) -> Kit:
-    """What the service was put together with."""
-    kit: Kit = request.app.state.kit
-    return kit
-
-
 NOW = StepBody()
-Equipped = Annotated[Kit, Depends(kit_of)]
 
 
 # orders

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
-from services.orders import api, tables
+from services.orders import api, imports_api, tables
 from services.orders.domain.review import Limits
 from services.orders.handlers import reactions
 from services.orders.handlers.placing import Kit
@@ -30,6 +30,6 @@ def build(settings: OrdersSettings, stock: Stock | None = None) -> tuple[Runtime
     runtime.consume(reactions.REACTIONS)
     runtime.every("timers of orders", 1.0, lambda: reactions.run_timers(runtime.worker, stock))
     runtime.every("forget personal data", 600.0, lambda: reactions.forget_personal_data(runtime.worker))
-    app = create_app(runtime, [api.router])
+    app = create_app(runtime, [api.router, imports_api.router])
     app.state.kit = kit
     return runtime, app

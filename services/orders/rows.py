@@ -139,16 +139,15 @@ def order_row(store: str, order: Order) -> dict[str, Any]:
     return row
 
 
-def child_rows(store: str, orders: Iterable[Order], known: Order | None = None) -> dict[str, list[dict[str, Any]]]:
-    """Rows of what belongs to the orders, except what `known` has in the same form already."""
+def child_rows(store: str, changes: Iterable[tuple[Order | None, Order]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of what belongs to orders, of `(before, after)` each; what was the same before is left out."""
     made: dict[str, list[dict[str, Any]]] = {kind: [] for kind in CHILDREN}
-    for order in orders:
+    for before, after in changes:
         for kind in CHILDREN:
-            make = _MAKERS[kind]
-            old = getattr(known, kind, ())
-            for position, child in enumerate(getattr(order, kind)):
+            old = getattr(before, kind, ())
+            for position, child in enumerate(getattr(after, kind)):
                 if child not in old:
-                    row = make(child) | {"store": store, "order_id": order.order_id, "position": position}
+                    row = _MAKERS[kind](child) | {"store": store, "order_id": after.order_id, "position": position}
                     made[kind].append(row)
     return made
 

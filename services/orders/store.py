@@ -1,10 +1,10 @@
 """SQL in, domain values out. Every statement names the store, which row-level security checks once more."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Row, Select, delete, func, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +14,8 @@ from services.orders import rows, tables
 from services.orders.domain.state import FINAL, Decision, Order, Refund, Status
 from services.orders.domain.timers import Due, Timer
 from services.orders.rows import insert_rows
+
+T = TypeVar("T")
 
 # loading
 
@@ -132,23 +134,39 @@ async def insert_orders(
     session: AsyncConnection, store: str, orders: Sequence[Order], *, import_id: str | None = None
 ) -> frozenset[str]:
     """Insert new orders with all that happened to them; the ids that were new. Existing ones stay as they are."""
-    order_rows = [rows.order_row(store, order) | {"import_id": import_id} for order in orders]
-    new = frozenset(await insert_rows(session, tables.orders, order_rows, returning="order_id"))
-    await _insert_children(session, rows.child_rows(store, [order for order in orders if order.order_id in new]))
-    return new
+    new: set[str] = set()
+    for some in _parts(orders):
+        order_rows = [rows.order_row(store, order) | {"import_id": import_id} for order in some]
+        inserted = await insert_rows(session, tables.orders, order_rows, returning="order_id")
+        new.update(inserted)
+        await _insert_children(session, rows.child_rows(store, ((None, o) for o in some if o.order_id in new)))
+    return frozenset(new)
 
 
 async def save_order(session: AsyncConnection, store: str, before: Order, after: Order) -> Order:
-    """Write what changed, under the lock that `before` was loaded with; the order, with a new version if one can tell."""
-    saved = after if after.looks_like(before) else replace(after, version=before.version + 1)
-    orders = tables.orders
-    await session.execute(
-        update(orders)
-        .where(orders.c.store == store, orders.c.order_id == saved.order_id)
-        .values(rows.order_row(store, saved))
-    )
-    await _insert_children(session, rows.child_rows(store, [saved], known=before))
+    """Write what changed, under the lock of `before`; the order, with a new version if anybody could tell."""
+    return (await save_orders(session, store, [(before, after)]))[0]
+
+
+async def save_orders(session: AsyncConnection, store: str, changes: Sequence[tuple[Order, Order]]) -> list[Order]:
+    """As `save_order`, for many at once."""
+    saved = []
+    for some in _parts(changes):
+        pairs = [(before, _versioned(before, after)) for before, after in some]
+        await insert_rows(session, tables.orders, [rows.order_row(store, after) for _, after in pairs], replace=True)
+        await _insert_children(session, rows.child_rows(store, pairs))
+        saved += [after for _, after in pairs]
     return saved
+
+
+def _versioned(before: Order, after: Order) -> Order:
+    return after if after.looks_like(before) else replace(after, version=before.version + 1)
+
+
+def _parts(everything: Sequence[T], size: int = 2_000) -> Iterator[Sequence[T]]:
+    """In parts that one statement writes in good time."""
+    for start in range(0, len(everything), size):
+        yield everything[start : start + size]
 
 
 async def _insert_children(session: AsyncConnection, children: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
@@ -272,19 +290,23 @@ async def find_waiting_on(session: AsyncConnection, about: Sequence[tuple[str, s
 # Timers
 
 
-async def arm_timers(session: AsyncConnection, store: str, order_id: str, due: Mapping[Timer, datetime]) -> None:
+async def arm_timers(session: AsyncConnection, due: Mapping[Due, datetime]) -> None:
     """Start timers, or set them to another time."""
-    values = [{"store": store, "kind": kind.value, "order_id": order_id, "due_at": at} for kind, at in due.items()]
-    await insert_rows(session, tables.timers, values, replace=True)
+    values = [_key(one) | {"due_at": at} for one, at in due.items()]
+    for some in _parts(values):
+        await insert_rows(session, tables.timers, some, replace=True)
 
 
-async def disarm_timers(session: AsyncConnection, store: str, order_id: str, kinds: Iterable[Timer]) -> None:
+async def disarm_timers(session: AsyncConnection, done: Iterable[Due]) -> None:
     """Stop timers."""
-    c = tables.timers.c
-    wanted = [kind.value for kind in kinds]
-    await session.execute(
-        delete(tables.timers).where(c.store == store, c.order_id == order_id, c.kind == func.any(wanted))
-    )
+    keys = [(one.store, one.kind.value, one.order_id) for one in done]
+    for some in _parts(keys):
+        c = tables.timers.c
+        await session.execute(delete(tables.timers).where(tuple_(c.store, c.kind, c.order_id).in_(some)))
+
+
+def _key(one: Due) -> dict[str, Any]:
+    return {"store": one.store, "kind": one.kind.value, "order_id": one.order_id}
 
 
 async def wake_timers(session: AsyncConnection, due: Iterable[Due], now: datetime) -> None:

@@ -8,7 +8,7 @@ from libs.service.errors import Conflict, NotFound, Validation, fault
 from services.orders import store as db
 from services.orders.domain.policies import Policies, policies_of
 from services.orders.domain.state import Dated, Decided, Order
-from services.orders.domain.timers import timers_of
+from services.orders.domain.timers import Due, timers_of
 
 FUTURE = timedelta(minutes=5)
 """How far a client's clock may be ahead (D5)."""
@@ -58,10 +58,10 @@ async def _set_timers(tx: Transaction, store: str, before: Order, after: Order) 
     default = Policies()
     old, new = set(timers_of(before, default)), set(timers_of(after, default))
     if old - new:
-        await db.disarm_timers(tx.session, store, after.order_id, old - new)
+        await db.disarm_timers(tx.session, [Due(store, kind, after.order_id) for kind in old - new])
     if new - old:
         due = timers_of(after, await policies(tx, store))
-        await db.arm_timers(tx.session, store, after.order_id, {kind: due[kind] for kind in new - old})
+        await db.arm_timers(tx.session, {Due(store, kind, after.order_id): due[kind] for kind in new - old})
 
 
 async def policies(tx: Transaction, store: str) -> Policies:

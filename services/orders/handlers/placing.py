@@ -10,7 +10,7 @@ from services.orders import store as db
 from services.orders.domain import life, money
 from services.orders.domain.review import Consignee, Limits, reasons_to_hold
 from services.orders.domain.state import Hold, HoldState, Line, Order, Status, Units, sum_units
-from services.orders.domain.timers import timers_of
+from services.orders.domain.timers import Due, timers_of
 from services.orders.handlers.common import Guard, load, not_in_future, policies, save, tell
 from services.orders.sealing import Sealer
 from services.orders.stock import HoldRequest, Stock
@@ -114,7 +114,7 @@ async def place(asked: Asked, hold: Hold | None, tx: Transaction, kit: Kit) -> O
     if asked.consignee is not None:
         await keep_consignee(order.order_id, asked.consignee, tx, kit)
     due = timers_of(placed, await policies(tx, tx.store), is_imported=tx.import_id is not None)
-    await db.arm_timers(tx.session, tx.store, order.order_id, due)
+    await db.arm_timers(tx.session, {Due(tx.store, kind, order.order_id): at for kind, at in due.items()})
     tell(tx, tx.store, happened)
     return placed
 
