@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 
 from libs.events.bus import Message, Record
@@ -32,6 +33,7 @@ class KpiService:
     """A started kpi service without its loops, its client, and its keys."""
 
     runtime: Runtime
+    app: FastAPI
     client: httpx2.AsyncClient
     keys: dict[str, str]
     _applied: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -156,5 +158,5 @@ async def kpi(kpi_database: str) -> AsyncIterator[KpiService]:
         keys["public"] = (await add_key(session, "demo", ["traffic:write"], is_public=True)).key
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://kpi") as client:
-        yield KpiService(runtime, client, keys)
+        yield KpiService(runtime, app, client, keys)
     await runtime.close()
