@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Table
 
 from libs.events import journal as journals
-from libs.events.bus import Bus, Record, TopicPartition
+from libs.events.bus import Bus, Record, Subscription, TopicPartition
 from libs.events.codec import Envelope, Undecodable, UnknownType, UnknownVersion, from_record
 from libs.events.contracts import TopicBeat
 from libs.events.contracts.base import Event
@@ -48,6 +48,7 @@ Decode = Callable[[Record], Envelope[Any]]
 MAX_RECORDS = 5_000
 STALL_LIMIT = timedelta(seconds=60)
 SETTLE_EVERY = timedelta(seconds=1)
+FETCH_SECONDS = 0.5
 SLICE = 500
 """Records decoded between two turns of the event loop, so that requests are answered meanwhile."""
 
@@ -164,12 +165,24 @@ class Consumer:
         subscription = self.bus.subscribe(self.group, topics, self._positions)
         try:
             while True:
-                records = await subscription.fetch(max_records=self.max_records, timeout=0.5)
-                if records:
+                if records := await self._fetch(subscription):
                     await self.apply(records)
                 await self._settle_now_and_then()
         finally:
             await subscription.close()
+
+    async def _fetch(self, subscription: Subscription) -> list[Record]:
+        """The next records; none while the bus, or the database that is asked where to begin, is away."""
+        try:
+            records = await subscription.fetch(max_records=self.max_records, timeout=FETCH_SECONDS)
+            self.stalled_since = None
+            return records
+        except Exception as error:
+            if decide(error) is not Verdict.RETRY:
+                raise
+            self._watch(error)
+            await asyncio.sleep(FETCH_SECONDS)
+            return []
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply fetched records, in their order; returns when every one of them is applied, skipped or buried."""

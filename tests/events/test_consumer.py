@@ -11,6 +11,7 @@ from sqlalchemy import text
 from libs.events import consumer as consumers
 from libs.events import journal as journals
 from libs.events import watermark
+from libs.events.bus import BusUnavailable, Record
 from libs.events.codec import Envelope
 from libs.events.consumer import Consumer, Reactions, on
 from libs.events.contracts import PaymentFailed
@@ -143,6 +144,29 @@ async def test_what_is_only_away_for_a_moment_is_tried_again_and_buries_nothing(
     await witness.relay_once()
     assert attempts == 4
     assert await witness.records("orders.dead") == []
+
+
+class Shaky:
+    """A subscription that is away twice before it gives what there is."""
+
+    def __init__(self, records: list[Record]) -> None:
+        self.records = records
+        self.failures = 2
+
+    async def fetch(self, *, max_records: int, timeout: float) -> list[Record]:
+        if self.failures:
+            self.failures -= 1
+            raise BusUnavailable("the connection was lost")
+        records, self.records = self.records, []
+        return records
+
+
+async def test_a_bus_that_is_away_for_a_moment_does_not_end_the_consumer(witness: Witness) -> None:
+    await witness.publish(event(1))
+    consumer, shaky = witness.consumer(), Shaky(await witness.records())
+    fetched = [await consumer._fetch(shaky) for _ in range(3)]  # type: ignore[arg-type]  # all that is used of it
+    assert [len(records) for records in fetched] == [0, 0, 1]
+    assert consumer.stalled_since is None
 
 
 async def test_a_minute_without_progress_ends_the_process(witness: Witness) -> None:
