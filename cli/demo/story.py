@@ -1,7 +1,7 @@
 """The demo's store: its goods and what its visitors do, hour by hour. Pure and seeded: same seed, same story."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 CURRENCY = "CNY"
 TARGET_CONVERSION = 0.03
 USUAL_CONVERSION = 0.034
-VISITORS_A_DAY = 1_500
+VISITORS_A_DAY = 1_200
 CUSTOMERS = 900
 
 CHANNELS: Sequence[tuple[str, str, int]] = (
@@ -62,13 +62,12 @@ class Hour:
     orders: list[dict[str, Any]] = field(default_factory=list)
 
 
-def past_hours(until: datetime, days: int) -> Iterator[datetime]:
-    """The starts of the full hours of the last `days` store days before `until`'s hour."""
+def history(until: datetime, days: int, seed: int) -> list[Hour]:
+    """The full hours of the last `days` store days before `until`; the very last one goes badly."""
     last = until.astimezone(ZONE).replace(minute=0, second=0, microsecond=0)
-    hour = (last - timedelta(days=days)).replace(hour=0)
-    while hour < last:
-        yield hour
-        hour += timedelta(hours=1)
+    first = (last - timedelta(days=days)).replace(hour=0)
+    starts = [first + timedelta(hours=n) for n in range(int((last - first) / timedelta(hours=1)))]
+    return [*(usual_hour(start, seed) for start in starts[:-1]), bad_hour(starts[-1], seed)]
 
 
 def usual_hour(start: datetime, seed: int) -> Hour:
