@@ -67,11 +67,11 @@ class ServiceRoute(APIRoute):
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether the function takes a body and the call and nothing else, as the busiest routes do."""
+        """Whether the function takes the call, perhaps a body, and nothing else, as the busiest routes do."""
         takes = self.dependant
         others = (takes.path_params, takes.query_params, takes.header_params, takes.cookie_params)
         calls_only = all(needed.call is call_of for needed in takes.dependencies)
-        return len(self.body_names) == 1 and calls_only and not any(others) and takes.request_param_name is None
+        return len(self.body_names) <= 1 and calls_only and not any(others) and takes.request_param_name is None
 
     @cached_property
     def call_names(self) -> list[str]:
@@ -98,7 +98,7 @@ class ServiceRoute(APIRoute):
 
     async def _parameters(self, request: Request, body: Any) -> dict[str, Any]:
         """The arguments of the route's function. Raises RequestValidationError for path, query and headers."""
-        if self.is_plain and body is not Undefined:
+        if self.is_plain and (body is not Undefined or not self.body_names):
             return {**dict.fromkeys(self.call_names, request.state.call), **dict.fromkeys(self.body_names, body)}
         solved = await solve_dependencies(
             request=request,
