@@ -234,3 +234,11 @@ def valid_from_us(body: Mapping[str, Any]) -> int:
     """When a policy's version begins to hold."""
 
     return microseconds(datetime.fromisoformat(str(body["valid_from"])))
+
+
+def note_origins(facts: Facts, changed: Iterable[Document]) -> None:
+    """Have the orders placed since the change counted anew."""
+    for document in changed:
+        store, since = document.store, valid_from_us(document.body)
+        facts.batch.origins_changed[store] = min(since, facts.batch.origins_changed.get(store, since))
+        facts.batch.origin_events.setdefault(store, []).append(document.event_id)

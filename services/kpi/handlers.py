@@ -1,7 +1,7 @@
 """What the kpi service does with events: sort them out, fold them into the entities, write what changed."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from zoneinfo import ZoneInfoNotFoundError
 
@@ -12,7 +12,7 @@ from libs.events.transaction import Transaction
 from services.kpi import facts as sorting
 from services.kpi.calendar import calendar_of
 from services.kpi.engine import Shop, Shops, fold
-from services.kpi.facts import CATALOG, DOCUMENTS, ORDERS, STORES, TRAFFIC, TRAFFIC_ORIGINS, Document, Facts
+from services.kpi.facts import CATALOG, DOCUMENTS, ORDERS, STORES, TRAFFIC, TRAFFIC_ORIGINS, Facts
 from services.kpi.figures import BucketsOf
 from services.kpi.recording import Recorded, record
 from services.kpi.rows import PostgresRows, driver, lock_stores
@@ -77,16 +77,8 @@ async def _save_documents(connection: Any, facts: Facts, shops: Shops) -> Shops:
     changed = [document for document in facts.documents if document.kind == TRAFFIC_ORIGINS]
     if not changed:
         return shops
-    note_origins(facts, changed)
+    sorting.note_origins(facts, changed)
     return {**shops, **await load_shops(connection, {document.store for document in changed})}
-
-
-def note_origins(facts: Facts, changed: Collection[Document]) -> None:
-    """Have the orders placed since the change counted anew."""
-    for document in changed:
-        store, since = document.store, sorting.valid_from_us(document.body)
-        facts.batch.origins_changed[store] = min(since, facts.batch.origins_changed.get(store, since))
-        facts.batch.origin_events.setdefault(store, []).append(document.event_id)
 
 
 _POLICY_VERSIONS = """

@@ -1,6 +1,6 @@
 """Entity rows in memory: what a rebuild works on, and what the engine's tests compare with brute force."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from services.kpi.engine import DayRange, Key, OrderRange, StoredDay, VisitorDays
 from services.kpi.entities.customer import Customer
@@ -96,7 +96,10 @@ class Memory:
 
     async def save_customers(self, found: Mapping[Key, Customer]) -> None:
         for key, customer in found.items():
-            self.found_customers[key] = encode(customer)
+            if customer.paid:
+                self.found_customers[key] = encode(customer)
+            else:
+                self.found_customers.pop(key, None)
 
     async def save_buyers(self, found: Membership) -> None:
         for member, cells in found.items():
@@ -109,20 +112,16 @@ class Memory:
         for key, sku in found.items():
             self.found_skus[key] = encode(sku)
 
-    def states(self) -> Iterator[tuple[str, bytes]]:
-        """Every entity row as (key, canonical bytes)."""
+    def states(self) -> Iterator[tuple[tuple[str | int, ...], bytes]]:
+        """Every entity row as (table and key, canonical bytes)."""
         for (store, visitor), days in self.days.items():
             for day, (state, ids) in days.items():
-                yield f"visitor_day/{store}/{visitor}/{day}", state + canonical_ids(ids)
-        yield from _canonical("orders", self.found_orders.items(), decode_order)
-        yield from _canonical("customer", self.found_customers.items(), decode_customer)
-        yield from _canonical("buyer", self.found_buyers.items(), decode_members)
-        yield from _canonical("sku", self.found_skus.items(), decode_sku)
-
-
-def _canonical(
-    name: str, rows: Iterable[tuple[tuple[object, ...], bytes]], decode: object
-) -> Iterator[tuple[str, bytes]]:
-    assert callable(decode)
-    for key, state in rows:
-        yield "/".join((name, *map(str, key))), canonical(decode(state))
+                yield ("visitor_day", store, visitor, day), state + canonical_ids(ids)
+        for key, state in self.found_orders.items():
+            yield ("orders", *key), canonical(decode_order(state))
+        for key, state in self.found_customers.items():
+            yield ("customer", *key), canonical(decode_customer(state))
+        for member, state in self.found_buyers.items():
+            yield ("buyer", *member), canonical(decode_members(state))
+        for key, state in self.found_skus.items():
+            yield ("sku", *key), canonical(decode_sku(state))

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from libs.events.locks import lock_number
 from services.kpi.engine import Change
 from services.kpi.figures import BucketsOf, Cell, Cells, Vector, cells_of, measure_of
-from services.kpi.states import decode_vector, encode, frame
+from services.kpi.states import decode_vector, encode, frame, frames
 from services.kpi.store import minute_of
 
 SHARDS: Final = 8
@@ -62,6 +62,11 @@ async def record(connection: Any, recorded: Recorded, buckets: BucketsOf, now: d
 
 async def add_to_figures(connection: Any, cells: Cells, minute: int) -> None:
     """Add these changes to the figures and to their history."""
+    await change_figures(connection, cells, cells, minute)
+
+
+async def change_figures(connection: Any, cells: Cells, history: Cells, minute: int) -> None:
+    """Add `cells` to the figures and `history` to what is known of their changes (a repair may differ in the two)."""
     shard = await _take_shard(connection)
     ordered = sorted(cells)
     stored = await _load(connection, ordered, shard)
@@ -76,7 +81,8 @@ async def add_to_figures(connection: Any, cells: Cells, minute: int) -> None:
         await connection.execute(_SAVE_FIGURES, shard, *_columns(kept))
     if gone:
         await connection.execute(_DELETE_FIGURES, shard, *_columns(gone))
-    await _append_changes(connection, cells, minute, shard)
+    if history:
+        await _append_changes(connection, history, minute, shard)
 
 
 async def _take_shard(connection: Any) -> int:
@@ -236,6 +242,20 @@ async def load_values(connection: Any, cells: Sequence[Cell]) -> dict[Cell, Vect
     return found
 
 
+async def load_changes(connection: Any, cells: Sequence[Cell]) -> dict[Cell, Vector]:
+    """The sums of all known changes of these cells: what they hold, unless somebody wrote past the engine."""
+    wanted = set(cells)
+    buckets = sorted({cell[:4] for cell in cells})
+    found: dict[Cell, Vector] = {}
+    for store, grain, by, bucket, changes in await connection.fetch(_LOAD_CHANGES, *_columns(buckets)):
+        for commit in frames(changes):
+            for value, vector in commit.items():
+                cell = Cell(store, grain, by, bucket, value)
+                if cell in wanted:
+                    found[cell] = _sum(found.get(cell, {}), vector)
+    return found
+
+
 async def _gather_for_import(connection: Any, import_id: str, part: Cells) -> None:
     rows = [(*cell, number, value) for cell in sorted(part) for number, value in sorted(part[cell].items())]
     if rows:
@@ -274,6 +294,11 @@ INSERT INTO kpi.figure_delta AS d (store, grain, by, bucket, minute, shard, chan
 SELECT store, grain, by, bucket, $2, $1, changes
 FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::bytea[]) AS k (store, grain, by, bucket, changes)
 ON CONFLICT (store, grain, by, bucket, minute, shard) DO UPDATE SET changes = d.changes || excluded.changes
+"""
+_LOAD_CHANGES: Final = """
+SELECT d.store, d.grain, d.by, d.bucket, d.changes
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS k (store, grain, by, bucket)
+JOIN kpi.figure_delta d ON d.store = k.store AND d.grain = k.grain AND d.by = k.by AND d.bucket = k.bucket
 """
 _NOTE_BUCKETS: Final = """
 INSERT INTO kpi.bucket (store, grain, bucket) SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])

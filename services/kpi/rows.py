@@ -123,8 +123,14 @@ class PostgresRows:
         await self.connection.execute(_SAVE_ORDERS, *_columns(rows, 7))
 
     async def save_customers(self, found: Mapping[Key, Customer]) -> None:
-        rows = [(*key, len(customer.paid), encode(customer)) for key, customer in sorted(found.items())]
-        await self.connection.execute(_SAVE_CUSTOMERS, *_columns(rows, 4))
+        kept = [
+            (*key, len(customer.paid), encode(customer)) for key, customer in sorted(found.items()) if customer.paid
+        ]
+        gone = [key for key, customer in sorted(found.items()) if not customer.paid]
+        if kept:
+            await self.connection.execute(_SAVE_CUSTOMERS, *_columns(kept, 4))
+        if gone:
+            await self.connection.execute(_DELETE_CUSTOMERS, *_columns(gone, 2))
 
     async def save_buyers(self, found: Membership) -> None:
         kept = [(*member, encode(cells)) for member, cells in sorted(found.items()) if cells]
@@ -199,6 +205,10 @@ _SAVE_CUSTOMERS = """
 INSERT INTO kpi.customer (store, customer, orders, state)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[])
 ON CONFLICT (store, customer) DO UPDATE SET orders = excluded.orders, state = excluded.state
+"""
+_DELETE_CUSTOMERS = """
+DELETE FROM kpi.customer c USING unnest($1::text[], $2::text[]) AS k (store, customer)
+WHERE c.store = k.store AND c.customer = k.customer
 """
 
 _BUYERS = """

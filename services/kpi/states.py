@@ -30,6 +30,11 @@ def canonical(state: object) -> bytes:
     return _encode_sorted(state)
 
 
+def canonical_vector(vector: Mapping[int, int]) -> bytes:
+    """The same for the measures of a cell."""
+    return encode(sorted(vector.items()))
+
+
 def canonical_ids(ids: bytes) -> bytes:
     """The ids of a visitor's day without the order of their arrival."""
     return b"".join(sorted(ids[at : at + 8] for at in range(0, len(ids), 8)))
@@ -50,10 +55,11 @@ def frames(stored: bytes) -> Iterable[dict[str, Vector]]:
         at += _LENGTH + length
 
 
-def digest(rows: Iterable[tuple[str, bytes]]) -> int:
-    """A number that depends on the set of rows alone: the sum of their hashes."""
-    whole = 0
-    for key, value in rows:
-        hashed = hashlib.blake2b(value, digest_size=16, key=hashlib.blake2b(key.encode(), digest_size=32).digest())
-        whole += int.from_bytes(hashed.digest(), "big")
-    return whole % (1 << 128)
+def row_hash(key: tuple[str | int, ...], value: bytes) -> bytes:
+    """16 bytes that stand for a row."""
+    return hashlib.blake2b(repr(key).encode() + b"\0" + value, digest_size=16).digest()
+
+
+def digest(hashes: Iterable[bytes]) -> str:
+    """What depends on the set of rows alone: the sum of their hashes."""
+    return f"{sum(int.from_bytes(one, 'big') for one in hashes) % (1 << 128):032x}"

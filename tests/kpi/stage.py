@@ -1,24 +1,27 @@
 """A kpi service without servers: batches of envelopes go into its handler on a real database, figures are read back."""
 
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.events.codec import Envelope
+from libs.events.bus import Bus, Record
+from libs.events.codec import Envelope, to_message
+from libs.events.consumer import Consumer
 from libs.events.contracts.base import Event
 from libs.events.transaction import Transactions
 from libs.service.database import create_engine
 from services.kpi.answers import Value
 from services.kpi.calendar import calendar_of
-from services.kpi.handlers import fold_events
+from services.kpi.handlers import REACTIONS, fold_events
 from services.kpi.kpis import MEASURE
 from services.kpi.store import Wanted, read_figures
-from services.kpi.tables import EVENT_TABLES
+from services.kpi.tables import EVENT_TABLES, JOURNAL
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,10 +35,21 @@ class Stage:
     zone: str
     now: datetime = START
     transactions: Transactions = field(init=False)
+    consumer: Consumer = field(init=False)
+    _ends: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.transactions = Transactions(
             self.engine, service="kpi", role="kpi_worker", outbox=EVENT_TABLES.outbox, clock=lambda: self.now
+        )
+        self.consumer = Consumer(
+            "kpi",
+            bus=cast(Bus, None),  # records are handed to it
+            transactions=self.transactions,
+            tables=EVENT_TABLES,
+            reactions=REACTIONS,
+            journal=JOURNAL,
+            self_deduplicating=frozenset({"traffic"}),
         )
 
     def envelope(self, event: Event, time: datetime, event_id: str, **more: Any) -> Envelope[Any]:
@@ -47,6 +61,19 @@ class Stage:
             async with self.transactions.begin() as tx:
                 await fold_events(batch, tx)
             self.now += timedelta(seconds=1)
+
+    async def consume(self, *batches: Sequence[Envelope[Any]]) -> None:
+        """Like `apply`, but through the consumer: positions, `seen`, journal and all."""
+        for batch in batches:
+            await self.consumer.apply([self._record(envelope) for envelope in batch])
+            self.now += timedelta(seconds=1)
+
+    def _record(self, envelope: Envelope[Any]) -> Record:
+        message = to_message(envelope)
+        partition = zlib.crc32(message.key) % 4
+        offset = self._ends.get((message.topic, partition), 0)
+        self._ends[message.topic, partition] = offset + 1
+        return Record(message.topic, partition, offset, message.key, message.value, message.headers)
 
     async def figures(
         self,
