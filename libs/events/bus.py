@@ -99,7 +99,7 @@ class Subscription(Protocol):
     async def fetch(self, *, max_records: int, timeout: float) -> list[Record]:
         """The next records, ascending per partition; empty when `timeout` seconds passed without any.
 
-        Raises BusUnavailable (call again), PositionLost (stop).
+        Raises BusUnavailable (call again after a pause; membership heals by itself), PositionLost (stop).
         """
 
     async def rewind(self) -> None:

@@ -244,10 +244,11 @@ class PostgresSubscription:
             records = await self._read(max_records)
             if records:
                 return records
-            if membership.trouble is not None and not membership.held:
-                raise BusUnavailable(str(membership.trouble))
             if not await self._hear_news(deadline - time.monotonic()):
-                return []
+                break
+        if membership.trouble is not None:
+            raise BusUnavailable(str(membership.trouble))
+        return []
 
     async def rewind(self) -> None:
         self._next.clear()
