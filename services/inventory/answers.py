@@ -10,7 +10,7 @@ from services.inventory.domain.commands import Compared, Count, Piece, Standing
 from services.inventory.domain.promises import Status
 from services.inventory.domain.stock import Level
 from services.inventory.store.catalogue import Sku
-from services.inventory.store.reads import LockRow, Reasons
+from services.inventory.store.reads import LockRow, Reasons, Reconciled
 
 DEFAULT_LEAD_DAYS = 7
 SALES_DAYS = 7
@@ -224,18 +224,23 @@ def reorder_body(row: Row[Any]) -> dict[str, Any] | None:
     }
 
 
-def reconciled_body(row: Row[Any]) -> dict[str, Any]:
+def reconciled_body(line: Reconciled) -> dict[str, Any]:
     """A SKU's day, and what does not agree (INV-11)."""
-    day = {name: int(getattr(row, name)) for name in _DAY}
-    expected = day["opening"] + day["receipts"] + day["returns"] + day["adjustments"] - day["shipped"]
+    by_flows = line.opening + line.receipts + line.returns + line.adjustments - line.shipped
     checks = (
-        ("closing", expected, day["closing"]),
-        ("on_hand", int(row.ledger_now), int(row.on_hand)),
-        ("reserved", int(row.open_lines), int(row.reserved)),
-        ("short", int(row.owed), int(row.short)),
+        ("closing", by_flows, line.closing),
+        ("on_hand", line.on_hand_by_ledger, line.on_hand),
+        ("reserved", line.reserved_by_lines, line.reserved),
+        ("short", line.short_by_lines, line.short),
     )
-    mismatches = [{"kind": kind, "expected": a, "found": b} for kind, a, b in checks if a != b]
-    return {"sku": row.sku, **day, "reserved": int(row.reserved), "mismatches": mismatches}
-
-
-_DAY = ("opening", "receipts", "returns", "adjustments", "shipped", "closing")
+    return {
+        "sku": line.sku,
+        "opening": line.opening,
+        "receipts": line.receipts,
+        "returns": line.returns,
+        "adjustments": line.adjustments,
+        "shipped": line.shipped,
+        "closing": line.closing,
+        "reserved": line.reserved,
+        "mismatches": [{"kind": kind, "expected": a, "found": b} for kind, a, b in checks if a != b],
+    }

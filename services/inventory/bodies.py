@@ -1,5 +1,6 @@
 """What callers send: strict models at the border, each of which becomes a command of the domain."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -89,10 +90,10 @@ class PieceBody(Body):
     quantity: Quantity
 
 
-Pieces = Annotated[tuple[PieceBody, ...], Field(min_length=1, max_length=MAX_LINES)]
+Pieces = Annotated[list[PieceBody], Field(min_length=1, max_length=MAX_LINES)]
 
 
-def pieces_of(lines: tuple[PieceBody, ...]) -> tuple[c.Piece, ...]:
+def pieces_of(lines: Sequence[PieceBody]) -> tuple[c.Piece, ...]:
     """Lines as the domain knows them."""
     return tuple(c.Piece(line.sku, line.quantity) for line in lines)
 
@@ -194,15 +195,15 @@ def _how_many(body: object) -> str:
 
 Receipts = Annotated[
     Annotated[ReceiptBody, Tag("one")]
-    | Annotated[tuple[ReceiptBody, ...], Field(min_length=1, max_length=MAX_LINES), Tag("many")],
+    | Annotated[list[ReceiptBody], Field(min_length=1, max_length=MAX_LINES), Tag("many")],
     Discriminator(_how_many),
 ]
 Adjustments = Annotated[
     Annotated[AdjustmentBody, Tag("one")]
-    | Annotated[tuple[AdjustmentBody, ...], Field(min_length=1, max_length=MAX_LINES), Tag("many")],
+    | Annotated[list[AdjustmentBody], Field(min_length=1, max_length=MAX_LINES), Tag("many")],
     Discriminator(_how_many),
 ]
-NamedSkus = Annotated[tuple[NamedSkuBody, ...], Field(min_length=1, max_length=MAX_LINES)]
+NamedSkus = Annotated[list[NamedSkuBody], Field(min_length=1, max_length=MAX_LINES)]
 
 
 class CountedBody(Body):
@@ -220,7 +221,7 @@ class CountBody(Body):
     warehouse: Warehouse = DEFAULT_WAREHOUSE
     as_of: Instant
     source: Literal["erp", "person"] = "person"
-    items: Annotated[tuple[CountedBody, ...], Field(min_length=1, max_length=MOST_ITEMS)]
+    items: Annotated[list[CountedBody], Field(min_length=1, max_length=MOST_ITEMS)]
 
     def command(self, store: str, count_id: str, cause: c.Cause) -> c.Count:
         """The count as a command. Raises Validation for a SKU that is counted twice, and for the future."""

@@ -9,7 +9,6 @@ import asyncio
 import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -50,9 +49,9 @@ class Request:
             self.answer.set_result(answer)
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error, a copy of its own for each, so that tracebacks do not grow into each other."""
+        """Answer with an error, unless the caller has left."""
         if not self.answer.done():
-            self.answer.set_exception(copy(error))
+            self.answer.set_exception(error)
 
 
 def _fail(batch: "Sequence[Request]", error: Exception) -> None:

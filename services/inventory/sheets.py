@@ -47,15 +47,19 @@ async def uploaded(request: Request, content: bytes) -> tuple[str, bytes]:
         return {"type": "http.request", "body": content, "more_body": False}
 
     try:
-        form = await Request(request.scope, receive).form(max_files=1, max_fields=20)
+        async with Request(request.scope, receive).form(max_files=1, max_fields=20) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise InvalidBody("the form has no field `file`")
+            return _kind(file), await file.read()
     except (HTTPException, MultiPartException) as error:
         raise InvalidBody("no form with a file") from error
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        raise InvalidBody("the form has no field `file`")
+
+
+def _kind(file: UploadFile) -> str:
     name = (file.filename or "").lower()
     by_name = XLSX if name.endswith(".xlsx") else CSV if name.endswith(".csv") else ""
-    return by_name or (file.content_type or "").partition(";")[0].strip().lower(), await file.read()
+    return by_name or (file.content_type or "").partition(";")[0].strip().lower()
 
 
 def _table(media_type: str, content: bytes) -> Sequence[Sequence[Any]]:

@@ -119,6 +119,7 @@ lines = Table(
     _units("returning"),
     _units("returned"),
     Column("warehouse", Text),
+    Column("position", Integer, nullable=False),
     CheckConstraint(
         'least(promised, from_lock, short, shipped, sold, "returning", returned) >= 0 AND from_lock <= promised',
         name="not_negative",

@@ -136,7 +136,7 @@ class Book:
 
     def add_line(self, reservation: Reservation, sku: str, quantity: int, *, is_goods: bool = True) -> Line:
         """Give a reservation another SKU."""
-        line = Line(sku, quantity, is_goods)
+        line = Line(sku, quantity, is_goods, position=len(reservation.lines))
         reservation.lines[sku] = line
         self.lines_of[reservation.store, sku][reservation.reservation_id] = (reservation, line)
         self.changed_lines[reservation.store, reservation.reservation_id, sku] = (reservation, line)

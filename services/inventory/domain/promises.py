@@ -31,7 +31,7 @@ class Line:
     """One SKU of a reservation: what was asked for, and where its units are now.
 
     `promised` units are in the house (held or allocated, as the reservation is); `from_lock` of them came out of the
-    campaign's lock. `returned` units came back and were inspected.
+    campaign's lock. `returned` units came back and were inspected. `position` is its place in the reservation.
     """
 
     sku: str
@@ -45,6 +45,7 @@ class Line:
     returning: int = 0
     returned: int = 0
     warehouse: str | None = None
+    position: int = 0
 
 
 @dataclass(slots=True)

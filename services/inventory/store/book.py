@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.events.failures import Transient
 from services.inventory.domain.book import Book
 from services.inventory.domain.commands import Command, Count, LockStock, Unlock
+from services.inventory.domain.policy import DEFAULT_SAFETY
 from services.inventory.domain.promises import Line, Lock, Reservation, Shortage, Status
 from services.inventory.domain.stock import HOUSE, Edge, Key, Level, Movement, Warehouse
 
@@ -25,11 +26,11 @@ _decode_warehouses = msgspec.json.Decoder(list[Warehouse]).decode
 
 _KEYS = "unnest(CAST(:stores AS text[]), CAST(:names AS text[]))"
 LEVEL_COLUMNS = (
-    "store, sku, version, on_hand, held, allocated, locked, short, returning, damaged, safety, safety_hidden, edge,"
+    'store, sku, version, on_hand, held, allocated, locked, short, "returning", damaged, safety, safety_hidden, edge,'
     " is_known, is_goods, has_moved, last_sold_at, CAST(warehouses AS text) AS warehouses"
 )
 _HEAD = "store, reservation_id, status, ordered_at, order_id, customer_id, campaign, is_outside, expires_at"
-_LINE = "sku, quantity, is_goods, promised, from_lock, short, shipped, sold, returning, returned, warehouse"
+_LINE = 'sku, quantity, is_goods, promised, from_lock, short, shipped, sold, "returning", returned, warehouse, position'
 _BOTH = (
     ", ".join(f"r.{name.strip()}" for name in _HEAD.split(","))
     + ", CAST(r.refusal AS text) AS refusal, "
@@ -156,8 +157,9 @@ def level_of(row: Any) -> Level:
 async def _create_levels(session: AsyncConnection, keys: set[Key]) -> None:
     await session.execute(
         text(
-            "INSERT INTO inventory.level (store, sku, is_known)"
-            f" SELECT store, sku, false FROM {_KEYS} AS w(store, sku) ORDER BY store, sku ON CONFLICT DO NOTHING"
+            "INSERT INTO inventory.level (store, sku, is_known, safety)"
+            f" SELECT store, sku, false, {DEFAULT_SAFETY} FROM {_KEYS} AS w(store, sku)"
+            " ORDER BY store, sku ON CONFLICT DO NOTHING"
         ),
         _columns(keys),
     )
@@ -168,7 +170,7 @@ async def _load_whole(session: AsyncConnection, book: Book, keys: set[Key]) -> N
         text(
             f"SELECT {_BOTH} FROM inventory.reservation r JOIN {_KEYS} AS w(store, reservation_id)"
             " USING (store, reservation_id) LEFT JOIN inventory.reservation_line l USING (store, reservation_id)"
-            " ORDER BY r.store, r.reservation_id, l.sku FOR UPDATE OF r"
+            " ORDER BY r.store, r.reservation_id, l.position FOR UPDATE OF r"
         ),
         _columns(keys),
     )
@@ -359,6 +361,7 @@ _LINE_TYPES = {
     "returning": "bigint",
     "returned": "bigint",
     "warehouse": "text",
+    "position": "bigint",
 }
 _LOCK_TYPES = {
     "store": "text",
@@ -378,17 +381,21 @@ def _unnest(names: Iterable[str], types: Mapping[str, str]) -> str:
     return ", ".join(f"CAST(:{name} AS {types.get(name, 'bigint')}[])" for name in names)
 
 
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
 def _by_name(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
     return dict(zip(names, zip(*rows, strict=True), strict=True))
 
 
-_MONEYLESS = [name for name in _LEVEL_FIELDS if name not in ("store", "sku")]
+_CHANGED = [name for name in _LEVEL_FIELDS if name not in ("store", "sku")]
 _UPDATE_LEVELS = text(
     "UPDATE inventory.level AS l SET "
-    + ", ".join(f"{name} = u.{name}" for name in _MONEYLESS)
+    + ", ".join(f'"{name}" = u."{name}"' for name in _CHANGED)
     + ", warehouses = CAST(u.warehouses AS jsonb) FROM unnest("
     + _unnest((*_LEVEL_FIELDS, "warehouses"), _LEVEL_TYPES)
-    + f") AS u({', '.join((*_LEVEL_FIELDS, 'warehouses'))}) WHERE l.store = u.store AND l.sku = u.sku"
+    + f") AS u({_quoted((*_LEVEL_FIELDS, 'warehouses'))}) WHERE l.store = u.store AND l.sku = u.sku"
 )
 
 
@@ -446,11 +453,11 @@ async def _update_reservations(session: AsyncConnection, changed: Sequence[Reser
 
 
 _SAVE_LINES = text(
-    f"INSERT INTO inventory.reservation_line AS l ({', '.join(_LINE_TYPES)})"
+    f"INSERT INTO inventory.reservation_line AS l ({_quoted(_LINE_TYPES)})"
     f" SELECT * FROM unnest({_unnest(_LINE_TYPES, _LINE_TYPES)})"
     " ON CONFLICT (store, reservation_id, sku) DO UPDATE SET "
     + ", ".join(
-        f"{name} = excluded.{name}"
+        f'"{name}" = excluded."{name}"'
         for name in _LINE_TYPES
         if name not in ("store", "reservation_id", "sku", "is_goods")
     )
@@ -473,6 +480,7 @@ async def _save_lines(session: AsyncConnection, book: Book) -> None:
             x.returning,
             x.returned,
             x.warehouse,
+            x.position,
         )
         for r, x in book.changed_lines.values()
     ]

@@ -100,7 +100,7 @@ async def load_reservation(session: AsyncConnection, store: str, reservation_id:
                 "SELECT r.reservation_id, r.status, r.order_id, r.campaign, r.expires_at, l.sku, l.quantity, l.short,"
                 " l.shipped FROM inventory.reservation r LEFT JOIN inventory.reservation_line l"
                 " USING (store, reservation_id) WHERE store = :store AND reservation_id = :reservation_id"
-                " ORDER BY l.sku"
+                " ORDER BY l.position"
             ),
             {"store": store, "reservation_id": reservation_id},
         )
@@ -128,40 +128,83 @@ async def list_movements(
     ).all()
 
 
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """A SKU's day by the ledger; its present level, and what ledger and open lines say that it should be."""
+
+    sku: str
+    opening: int
+    receipts: int
+    returns: int
+    adjustments: int
+    shipped: int
+    closing: int
+    on_hand: int
+    on_hand_by_ledger: int
+    reserved: int
+    reserved_by_lines: int
+    short: int
+    short_by_lines: int
+
+
 async def reconcile(
     session: AsyncConnection, store: str, *, start: datetime, end: datetime, after: str | None, limit: int
-) -> Sequence[Row[Any]]:
-    """Each SKU's day by the ledger, and its present level against ledger and open lines (INV-11)."""
-    return (
+) -> list[Reconciled]:
+    """SKUs that have ever moved, by code (INV-11)."""
+    levels = (
         await session.execute(
             text(
-                f"WITH page AS (SELECT store, sku, on_hand, held, allocated, short FROM inventory.level"
-                " WHERE store = :store AND is_goods AND has_moved AND (CAST(:after AS text) IS NULL OR sku > :after)"
-                " ORDER BY sku LIMIT :limit), day AS (SELECT m.sku,"
-                f" coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at < :start), 0) AS opening,"
-                f" coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at >= :start AND at < :end AND kind = 'received'), 0)"
-                " AS receipts,"
-                f" coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at >= :start AND at < :end AND kind = 'returned'), 0)"
-                " AS returns,"
-                f" coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at >= :start AND at < :end"
-                " AND kind IN ('adjusted', 'counted')), 0) AS adjustments,"
-                f" coalesce(-sum({_INTO_HOUSE}) FILTER (WHERE at >= :start AND at < :end AND kind = 'shipped'), 0)"
-                " AS shipped,"
-                f" coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at < :end), 0) AS closing,"
-                f" coalesce(sum({_INTO_HOUSE}), 0) AS ledger_now"
-                " FROM inventory.movement m JOIN page USING (store, sku) GROUP BY m.sku),"
-                " open AS (SELECT l.sku, sum(l.promised) AS promised, sum(l.short) AS owed"
-                " FROM inventory.reservation_line l JOIN page USING (store, sku)"
-                " JOIN inventory.reservation r USING (store, reservation_id)"
-                " WHERE (l.promised > 0 OR l.short > 0) AND r.status IN ('held', 'allocated') GROUP BY l.sku)"
-                " SELECT page.sku, page.on_hand, page.held + page.allocated AS reserved, page.short, day.opening,"
-                " day.receipts, day.returns, day.adjustments, day.shipped, day.closing, day.ledger_now,"
-                " coalesce(open.promised, 0) AS open_lines, coalesce(open.owed, 0) AS owed"
-                " FROM page JOIN day USING (sku) LEFT JOIN open USING (sku) ORDER BY page.sku"
+                "SELECT sku, on_hand, held + allocated AS reserved, short FROM inventory.level WHERE store = :store"
+                " AND is_goods AND has_moved AND (CAST(:after AS text) IS NULL OR sku > :after)"
+                " ORDER BY sku LIMIT :limit"
             ),
-            {"store": store, "start": start, "end": end, "after": after, "limit": limit},
+            {"store": store, "after": after, "limit": limit},
         )
     ).all()
+    of_page = {"store": store, "skus": [level.sku for level in levels]}
+    days = await session.execute(text(_DAYS), {**of_page, "start": start, "end": end})
+    day_of = {row[0]: tuple(int(value) for value in row[1:]) for row in days}
+    lines = await session.execute(text(_OPEN_LINES), of_page)
+    open_of = {row.sku: (int(row.promised), int(row.short)) for row in lines}
+    return [_reconciled(level, day_of[level.sku], open_of.get(level.sku, (0, 0))) for level in levels]
+
+
+def _reconciled(level: Row[Any], day: Sequence[int], lines: tuple[int, int]) -> Reconciled:
+    opening, receipts, returns, adjustments, shipped, closing, on_hand_by_ledger = day
+    return Reconciled(
+        sku=level.sku,
+        opening=opening,
+        receipts=receipts,
+        returns=returns,
+        adjustments=adjustments,
+        shipped=shipped,
+        closing=closing,
+        on_hand=level.on_hand,
+        on_hand_by_ledger=on_hand_by_ledger,
+        reserved=level.reserved,
+        reserved_by_lines=lines[0],
+        short=level.short,
+        short_by_lines=lines[1],
+    )
+
+
+def _in_day(*kinds: str) -> str:
+    named = ", ".join(f"'{kind}'" for kind in kinds)
+    return f"coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at >= :start AND at < :end AND kind IN ({named})), 0)"
+
+
+_DAYS = (
+    f"SELECT sku, coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at < :start), 0), {_in_day('received')},"
+    f" {_in_day('returned')}, {_in_day('adjusted', 'counted')}, -{_in_day('shipped')},"
+    f" coalesce(sum({_INTO_HOUSE}) FILTER (WHERE at < :end), 0), coalesce(sum({_INTO_HOUSE}), 0)"
+    " FROM inventory.movement WHERE store = :store AND sku = ANY(CAST(:skus AS text[])) GROUP BY sku"
+)
+_OPEN_LINES = (
+    "SELECT l.sku, sum(l.promised) AS promised, sum(l.short) AS short FROM inventory.reservation_line l"
+    " JOIN inventory.reservation r USING (store, reservation_id) WHERE l.store = :store"
+    " AND l.sku = ANY(CAST(:skus AS text[])) AND (l.promised > 0 OR l.short > 0)"
+    " AND r.status IN ('held', 'allocated') GROUP BY l.sku"
+)
 
 
 # lists

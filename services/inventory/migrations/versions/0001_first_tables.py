@@ -251,6 +251,7 @@ def upgrade() -> None:
         sa.Column("returning", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("returned", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("warehouse", sa.Text(), nullable=True),
+        sa.Column("position", sa.Integer(), nullable=False),
         sa.CheckConstraint(
             'least(promised, from_lock, short, shipped, sold, "returning", returned) >= 0 AND from_lock <= promised',
             name=op.f("ck_reservation_line_not_negative"),
