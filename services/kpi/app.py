@@ -5,11 +5,12 @@ from fastapi import FastAPI
 from libs.events.transaction import utc_now
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
-from services.kpi import api, desk, front_door, handlers, tables
+from services.kpi import api, desk, front_door, handlers, rebuilds, tables
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
+from services.kpi.rebuild import carry_out
 from services.kpi.settings import KpiSettings
 from services.kpi.windows import measure_windows
 
@@ -23,9 +24,10 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
         runtime.every("measure buckets", 1.0, lambda: measure(runtime.worker))
         runtime.every("measure windows", 2.0, lambda: measure_windows(runtime.worker))
         runtime.every("tell corrections", 5.0, lambda: tell_corrections(runtime.worker))
+        runtime.every("rebuild", 1.0, lambda: carry_out(runtime.worker))
     runtime.every("end what is over", 5.0, lambda: end_due(runtime.worker))
     door = TrafficDoor(runtime.bus, lambda: Reader(runtime.installation.pseudonyms.replace), in_flight)
     questions = api.router_of(Progress(runtime.bus, runtime.clock), handlers.REACTIONS.topics)
-    app = create_app(runtime, [front_door.router_of(door), desk.router, questions])
+    app = create_app(runtime, [front_door.router_of(door), desk.router, questions, rebuilds.router])
     app.add_middleware(front_door.BeaconCors)
     return runtime, app

@@ -17,6 +17,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.events.failures import Verdict, decide
 from libs.events.ids import uuid7
 from libs.events.journal import unpack
 from libs.events.locks import lock_number
@@ -72,7 +73,12 @@ class Report:
 
 
 async def ask(tx: Transaction) -> str:
-    """Have a rebuild made by the service's loop; its id is returned at once."""
+    """Have a rebuild made by the service's loop; its id is returned at once. One that waits serves everybody."""
+    waiting = await tx.session.scalar(
+        text("SELECT rebuild_id FROM kpi.rebuild WHERE status = 'running' AND events = 0 ORDER BY asked_at LIMIT 1")
+    )
+    if waiting is not None:
+        return str(waiting)
     rebuild_id = uuid7(tx.now)
     await tx.session.execute(
         text("INSERT INTO kpi.rebuild (rebuild_id, status, asked_at) VALUES (:id, 'running', :now)"),
@@ -118,7 +124,9 @@ async def carry_out(transactions: Transactions) -> int:
         try:
             report = await rebuild(transactions, rebuild_id)
         except Exception as error:
-            await _finish(transactions, rebuild_id, {"status": "failed", "error": f"{type(error).__name__}: {error}"})
+            if decide(error) is Verdict.RETRY:
+                raise
+            await _finish(transactions, rebuild_id, {"status": "failed", "error": type(error).__name__})
             raise
         if report is not None:
             await _finish(transactions, rebuild_id, _done(report))
