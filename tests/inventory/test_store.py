@@ -89,7 +89,7 @@ def a_count(rng: random.Random, shop: Shop) -> c.Count:
     return c.Count(STORE, cause("count", shop.now), f"count-{len(shop.ledger)}", "main", as_of, "erp", items)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(8))
 async def test_any_history_is_kept_as_it_was_decided(depot: Depot, seed: int) -> None:
     rng = random.Random(seed)
     shop = Shop(now=depot.now)

@@ -80,7 +80,7 @@ class Book:
             self.reservations[reservation.key] = known = reservation
             self._index(known)
         else:
-            known.lines = {**reservation.lines, **known.lines}
+            known.lines |= {sku: line for sku, line in reservation.lines.items() if sku not in known.lines}
             known.is_whole = known.is_whole or reservation.is_whole
         for line in known.lines.values():
             self.lines_of[known.store, line.sku].setdefault(known.reservation_id, (known, line))
