@@ -5,6 +5,7 @@ pytest-xdist's workers are processes of their own. The first that asks starts a 
 main process is gone, however it ended.
 """
 
+import atexit
 import contextlib
 import fcntl
 import json
@@ -45,6 +46,13 @@ def open_run() -> None:
         folder = Path(tempfile.mkdtemp(prefix="opswire-test-"))
         (folder / "pid").write_text(str(os.getpid()))
         os.environ[RUN_FOLDER] = str(folder)
+        atexit.register(_clear, folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove the folder of a run once nobody's server is in it any more."""
+    if not list(folder.glob("*.json")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_folder() -> Path:
@@ -100,7 +108,9 @@ def main(kind: str) -> None:
     _tell(folder / f"{kind}.json", {"address": address})
     wait_for_end_of(int((folder / "pid").read_text()))
     stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder / kind, ignore_errors=True)
+    (folder / f"{kind}.json").unlink()
+    _clear(folder)
 
 
 def _tell(file: Path, content: dict[str, str]) -> None:
