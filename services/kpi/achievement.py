@@ -68,9 +68,11 @@ def achieve(target: Target, figures: Sequence[DayFigure], before: Mapping[date, 
 
 
 def _actual(target: Target, figures: Sequence[DayFigure]) -> Fraction | None:
-    """Total: the sum. Otherwise the average: of a ratio over the whole period, of a count by day."""
+    """Total: the sum. Otherwise the average: of a ratio over the whole period, of a count by complete day."""
     if not figures:
         return None
+    if target.kind != "total" and figures[0].denominator is None:
+        figures = [figure for figure in figures if figure.complete] or figures
     total = sum(figure.numerator for figure in figures)
     if figures[0].denominator is not None:
         below = sum(figure.denominator or 0 for figure in figures)
@@ -103,12 +105,12 @@ def _met(target: Target, figures: Sequence[DayFigure], actual: Fraction | None, 
 
 
 def _expected(target: Target, figures: Sequence[DayFigure], before: Mapping[date, Fraction]) -> Fraction:
-    """What a total should have come to by the last day known, spread by the weekdays of the 4 weeks before."""
+    """What a total should have come to by the last complete day, spread by the weekdays of the 4 weeks before."""
     if target.kind != "total":
         return target.value
     weights = _weekday_weights(target.starts_on, before)
     whole = sum((weights[day.weekday()] for day in target.days), Fraction(0))
-    done = sum((weights[figure.day.weekday()] for figure in figures), Fraction(0))
+    done = sum((weights[figure.day.weekday()] for figure in figures if figure.complete), Fraction(0))
     return target.value * done / whole if whole else Fraction(0)
 
 

@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.service.auth import EVERY_STORE
 from libs.service.call import Answer, Call, CallContext
 from libs.service.errors import UnsupportedMedia, Validation
 from libs.service.routes import PUBLIC, Router
@@ -33,11 +34,12 @@ def router_of(door: TrafficDoor) -> Router:
         measure.entered, cost.entered and competitor.seen.
         """
         letter = Letter(
-            store=call.store,
+            store=None if _names_no_store(call) else call.store,
             received=call.runtime.clock(),
             headers=call.request.headers,
             body=call.content,
-            brought_in=await _calendar(call) if call.principal.may("kpi:write") else None,
+            may_bring=call.principal.may("kpi:write"),
+            calendars=await _calendars(call),
         )
         return await _take(door, letter, call)
 
@@ -60,15 +62,22 @@ def router_of(door: TrafficDoor) -> Router:
     return router
 
 
-async def _calendar(call: CallContext) -> Calendar:
-    return calendar_of((await call.store_info()).zone.key)
+def _names_no_store(call: CallContext) -> bool:
+    """Whether it is an operator's call in which every event names its own store."""
+    return call.principal.store == EVERY_STORE and call.named_store is None
+
+
+async def _calendars(call: CallContext) -> dict[str, Calendar]:
+    """The calendars of the stores that the call's events may name."""
+    infos = await call.runtime.stores.every() if _names_no_store(call) else [await call.store_info()]
+    return {info.store: calendar_of(info.zone.key) for info in infos}
 
 
 async def _take(door: TrafficDoor, letter: Letter, call: CallContext) -> Response:
     batch = door.read(letter)
     await door.publish(batch, letter.received)
     if batch.brought:
-        async with call.begin() as tx:
+        async with call.runtime.api.begin(letter.store or EVERY_STORE) as tx:
             for message in batch.brought:
                 tx.post(message)
     if batch.all_refused:

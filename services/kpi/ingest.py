@@ -6,7 +6,7 @@ itself repeats what was not acknowledged, and ids make repeats harmless (D1). Ma
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, Protocol
@@ -38,13 +38,16 @@ SETTLE = timedelta(seconds=1)
 class Letter:
     """What came in: where, when, in which form."""
 
-    store: str
+    store: str | None
+    """None: an operator's call, in which every event names its own store"""
     received: datetime
     headers: Mapping[str, str]
     body: bytes
     beacon: bool = False
-    brought_in: Calendar | None = None
-    """the store's calendar, where the caller may bring figures too, not only traffic"""
+    may_bring: bool = False
+    """whether the caller may bring figures too, not only traffic"""
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    """those of the stores that events may name"""
 
     @property
     def is_short_form(self) -> bool:
@@ -101,7 +104,7 @@ class Reader:
             raise UnsupportedMediaProblem(f"{error} is not taken here; send JSON or CloudEvents") from error
 
     def _read_quickly(self, letter: Letter) -> Batch | None:
-        if not letter.is_short_form:
+        if not letter.is_short_form or letter.store is None:
             return None
         reception = Reception(letter.store, letter.received, letter.beacon)
         messages = read_short_form(letter.body, reception, self._scrubber, MAX_BATCH)
@@ -109,7 +112,7 @@ class Reader:
 
     def _read_carefully(self, letter: Letter) -> Batch:
         door = Door(
-            events=(*TRAFFIC, *BROUGHT) if letter.brought_in else TRAFFIC,
+            events=(*TRAFFIC, *BROUGHT) if letter.may_bring else TRAFFIC,
             store=letter.store,
             short_form=True,
             beacon_at=letter.received if letter.beacon else None,
@@ -119,11 +122,10 @@ class Reader:
         brought: list[Message] = []
         refused: list[Refusal] = []
         for item in parse_http(headers, letter.body, door):
-            if isinstance(item, Refusal):
-                refused.append(item)
-            elif letter.brought_in and not has_its_hour(item.data, letter.brought_in):
-                refused.append(Refusal(item.index, item.id, "/data/hour", "does not exist in the store's zone"))
-            else:
+            refusal = item if isinstance(item, Refusal) else _refusal(item, letter)
+            if refusal is not None:
+                refused.append(refusal)
+            elif isinstance(item, Incoming):
                 (traffic if item.data.TOPIC == TOPIC else brought).append(self._message(item, letter.received))
         return Batch(traffic, brought, refused)
 
@@ -135,6 +137,16 @@ class Reader:
             return scrubbed(event, reference=self._pseudonym, text=mask_text)
         changes = self._scrubber.changes(event)
         return event.model_copy(update=changes) if changes else event
+
+
+def _refusal(item: Incoming[Any], letter: Letter) -> Refusal | None:
+    """Why an event that its contract accepts is refused all the same."""
+    calendar = letter.calendars.get(item.store)
+    if letter.store is None and calendar is None:
+        return Refusal(item.index, item.id, "/store", "there is no such store")
+    if calendar is not None and not has_its_hour(item.data, calendar):
+        return Refusal(item.index, item.id, "/data/hour", "does not exist in the store's zone")
+    return None
 
 
 def has_its_hour(event: Event, calendar: Calendar) -> bool:

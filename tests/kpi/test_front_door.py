@@ -179,6 +179,21 @@ async def test_an_operator_names_the_store(kpi: KpiService) -> None:
     assert (await kpi.post("/v1/events?store=other", [view("op-2")])).status_code == 403
 
 
+async def test_an_operators_events_may_each_name_their_store(kpi: KpiService) -> None:
+    named = [{"id": f"on-{store}", **STRUCTURED, "store": store} for store in ("demo", "other", "nowhere")]
+    answer = await kpi.post("/v1/events", [*named, {"id": "on-none", **STRUCTURED}, view("on-short")], key="operator")
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 2)
+    assert [(item["id"], item["pointer"]) for item in answer.json()["items"]] == [
+        ("on-nowhere", "/store"),
+        ("on-none", "/store"),
+        ("on-short", ""),
+    ]
+    assert [event.store for event in await accepted(kpi, "on-demo", "on-other")] == ["demo", "other"]
+    spend = [{"id": "on-ad", **SPEND, "store": "other"}]
+    assert (await kpi.post("/v1/events", spend, key="operator")).json()["accepted"] == 1
+    assert "other" in [event.store for event in await kpi.waiting("marketing")]
+
+
 @pytest.mark.parametrize(("key", "status"), [("reader", 403), ("public", 403), ("", 401)])
 async def test_only_a_key_that_may_write_traffic_gets_in(kpi: KpiService, key: str, status: int) -> None:
     assert (await kpi.post("/v1/events", [view("n-1")], key=key)).status_code == status
