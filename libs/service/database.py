@@ -49,7 +49,7 @@ def async_url(url: str) -> str:
 
 
 def create_engine(url: str, *, name: str = "opswire", pool_size: int = 12, max_overflow: int = 4) -> AsyncEngine:
-    """A pool with every timeout set; it connects at first use. All times come back in UTC."""
+    """A pool with every timeout set, whose errors do not repeat values; it connects at first use. Times are in UTC."""
     return create_async_engine(
         async_url(url),
         pool_size=pool_size,
@@ -57,6 +57,7 @@ def create_engine(url: str, *, name: str = "opswire", pool_size: int = 12, max_o
         pool_timeout=5,
         pool_recycle=1800,
         pool_use_lifo=True,
+        hide_parameters=True,
         connect_args={
             "timeout": 5,
             "command_timeout": 60,

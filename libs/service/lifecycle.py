@@ -44,6 +44,8 @@ def main(settings_class: type[S], build: Build[S]) -> NoReturn:
         settings = settings_class.load(given.config, **({"port": given.port} if given.port is not None else {}))
     except ValidationError as error:
         _refuse("; ".join(f"OPSWIRE_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+    if dangers := settings.dangers():
+        _refuse(f"{settings_class.SERVICE}: unsafe in production: {'; '.join(dangers)}")
     logging.configure(settings_class.SERVICE, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(_live(settings, build)))

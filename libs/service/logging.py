@@ -9,7 +9,7 @@ from typing import Any, cast
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from libs.service.privacy import redact
+from libs.service.privacy import redact, without_values
 
 
 def configure(service: str, level: str = "info") -> None:
@@ -61,6 +61,8 @@ def _named(service: str) -> structlog.typing.Processor:
 
 
 def _redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> Mapping[str, Any]:
+    if "exception" in event:
+        event["exception"] = without_values(str(event["exception"]))
     return cast("Mapping[str, Any]", redact(dict(event)))
 
 

@@ -57,6 +57,36 @@ def _describe(made: dict[str, Any]) -> None:
     for operations in made.get("paths", {}).values():
         for method, operation in operations.items():
             operation["responses"] = {**operation["responses"], **_problems(method, operation)}
+            operation["parameters"] = [*operation.get("parameters", []), *_shared(method, operation)]
+
+
+_STORE = {
+    "name": "store",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "names the store; for keys of operators",
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "the same again: the same answer, no second effect; kept for at least 24 h",
+}
+_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "the ETag of the version to be changed; another: 412",
+}
+
+
+def _shared(method: str, operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """What every call may carry and no function declares."""
+    if operation.get("x-scope") in ("public", "metrics:read"):
+        return []
+    own = {parameter["name"] for parameter in operation.get("parameters", [])}
+    more = {"post": [_KEY], "put": [_MATCH]}.get(method, [])
+    return [parameter for parameter in (_STORE, *more) if parameter["name"] not in own]
 
 
 def _problems(method: str, operation: dict[str, Any]) -> dict[str, Any]:

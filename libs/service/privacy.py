@@ -96,6 +96,15 @@ def _redact_field(name: Any, value: Any) -> Any:
     return redact(value)
 
 
+_INPUT_VALUE = re.compile(r"input_value=.*?(?=, input_type=)", re.DOTALL)
+_ROW_DETAIL = re.compile(r"DETAIL: .*")
+
+
+def without_values(traceback: str) -> str:
+    """An error's text without the values that pydantic and PostgreSQL put into theirs."""
+    return _ROW_DETAIL.sub(f"DETAIL: {HIDDEN}", _INPUT_VALUE.sub(f"input_value={HIDDEN}", traceback))
+
+
 def _redact_text(text: str) -> str:
     text = _KEY.sub("ow_***", text)
     text = _URL_PASSWORD.sub(rf"\1{HIDDEN}\2", text)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from libs.service.runtime import Runtime
 
 BODY_LIMIT, LARGE_BODY_LIMIT = 1 << 20, 10 << 20
+LET_PASS = 4 << 20
+"""So much beyond the limit is read and thrown away: the caller hears the refusal, and not a broken connection."""
 BODY_SECONDS = 30.0
 PUBLIC = "public"
 """The scope of the few routes that need no key: health, version, webhooks with their own signatures, the console."""
@@ -238,8 +240,8 @@ def _presented(request: Request, contract: Contract) -> str | None:
 async def _read(request: Request, limit: int) -> bytes:
     """The body, counted while it comes in. Raises TooLarge, BodyTimeout."""
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared[:12]) > limit:
-        raise _too_large(limit)
+    if declared.isdecimal() and int(declared[:12]) > limit + LET_PASS:
+        raise _too_large(limit, headers={"Connection": "close"})
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await _count(request, limit)
@@ -251,14 +253,19 @@ async def _count(request: Request, limit: int) -> bytes:
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+            continue
+        chunks.clear()
+        if size > limit + LET_PASS:
+            raise _too_large(limit, headers={"Connection": "close"})
+    if size > limit:
+        raise _too_large(limit)
     return b"".join(chunks)
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"at most {limit >> 20} MiB", headers={"Connection": "close"})
+def _too_large(limit: int, **options: Any) -> TooLarge:
+    return TooLarge(f"at most {limit >> 20} MiB", **options)
 
 
 def _decode(request: Request, content: bytes, model: BodyModel) -> tuple[Any, Any]:

@@ -21,6 +21,7 @@ from libs.events.transaction import Transactions, utc_now
 from libs.service import auth, idempotency, stores
 from libs.service.auth import KeptKey, Keyring
 from libs.service.database import api_role, create_engine, worker_role
+from libs.service.logging import get_logger
 from libs.service.metrics import POOL_CONNECTIONS
 from libs.service.migration import require_migrated
 from libs.service.overload import Gate
@@ -137,10 +138,13 @@ class Runtime:
         await self.bus.ensure_topics(self._topics())
 
     async def close(self) -> None:
-        """Let go of the bus and the database."""
-        await self._save_last_uses()
-        await self.bus.close()
-        await self.engine.dispose()
+        """Let go of the bus and the database; what cannot be saved any more is logged and left."""
+        for step in (self._save_last_uses, self.bus.close, self.engine.dispose):
+            try:
+                async with asyncio.timeout(2):
+                    await step()
+            except Exception as error:  # noqa: BLE001 - the next step comes in any case
+                get_logger(__name__).warning("could not close", step=step.__name__, reason=type(error).__name__)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Runtime"]:

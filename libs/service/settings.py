@@ -46,6 +46,19 @@ class Settings(BaseSettings):
         """Read the environment and, if named, a file of the same `OPSWIRE_...` lines."""
         return cls(_env_file=config, **given)
 
+    def dangers(self) -> list[str]:
+        """What must not be in production: the service refuses to start with it."""
+        if self.environment != "production":
+            return []
+        found = []
+        if not self.database_url.get_secret_value().partition("@")[0].partition("://")[2].partition(":")[2]:
+            found.append("OPSWIRE_DATABASE_URL has no password")
+        if any(name in self.webhook_allow for name in ("127.", "localhost", "::1", "0.0.0.0")):
+            found.append("OPSWIRE_WEBHOOK_ALLOW lets webhooks reach this very machine")
+        if self.log_level == "debug":
+            found.append("OPSWIRE_LOG_LEVEL is debug")
+        return found
+
     @classmethod
     def settings_customise_sources(
         cls,

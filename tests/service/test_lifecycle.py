@@ -34,17 +34,19 @@ class Process:
 
     def wait_until_ready(self, seconds: float = 30.0) -> None:
         """Return when `/readyz` says yes."""
-        deadline = time.monotonic() + seconds
+        deadline, said = time.monotonic() + seconds, "nothing"
         while time.monotonic() < deadline:
             if self.popen.poll() is not None:
                 raise AssertionError(f"ended with {self.popen.returncode}: {self.log.read_text()}")
             try:
-                if httpx2.get(f"{self.url}/readyz").status_code == 200:
+                answer = httpx2.get(f"{self.url}/readyz")
+                if answer.status_code == 200:
                     return
-            except httpx2.TransportError:
-                pass
+                said = answer.text
+            except httpx2.TransportError as error:
+                said = repr(error)
             time.sleep(0.05)
-        raise AssertionError(f"not ready: {self.log.read_text()}")
+        raise AssertionError(f"not ready, says {said}: {self.log.read_text()}")
 
 
 Start = Callable[..., Process]
@@ -184,6 +186,13 @@ async def test_a_bad_setting_is_one_line_that_names_it(start: Start, example_dat
     assert process.popen.wait(30) == 78
     [line] = process.log.read_text().splitlines()
     assert "OPSWIRE_QUEUE_SECONDS" in line
+
+
+async def test_unsafe_settings_refuse_to_start_in_production(start: Start, example_database: str) -> None:
+    process = start(example_database, OPSWIRE_ENVIRONMENT="production", OPSWIRE_LOG_LEVEL="debug")
+    assert process.popen.wait(30) == 78
+    [line] = process.log.read_text().splitlines()
+    assert "OPSWIRE_LOG_LEVEL" in line
 
 
 async def test_a_database_that_is_away_at_start_is_one_line_without_the_password(start: Start) -> None:

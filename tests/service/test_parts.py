@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -213,3 +214,13 @@ async def test_a_ticker_goes_on_after_what_may_pass_and_ends_with_a_bug() -> Non
     with pytest.raises(ValueError, match="bug"):
         await asyncio.wait_for(every(0.01, action, service="example", name="test")(), 2)
     assert outcomes == []
+
+
+# production
+
+
+def test_unsafe_settings_are_named_in_production_and_allowed_elsewhere() -> None:
+    unsafe: dict[str, Any] = {"database_url": "postgresql://h/d", "webhook_allow": "127.0.0.1", "log_level": "debug"}
+    assert len(ExampleSettings.load(environment="production", **unsafe).dangers()) == 3
+    assert ExampleSettings.load(environment="development", **unsafe).dangers() == []
+    assert ExampleSettings.load(environment="production", database_url="postgresql://u:p@h/d").dangers() == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from pydantic import BaseModel, ValidationError
 
 from libs.service import logging, privacy
 from libs.service.auth import new_key
@@ -95,6 +96,20 @@ def test_redaction_knows_secrets_by_name_and_by_look() -> None:
     assert redacted["url"].startswith("https://oapi.dingtalk.com/")
 
 
+def test_an_errors_text_loses_the_values_of_the_row() -> None:
+    told = "duplicate key value violates\nDETAIL:  Key (name)=(张三) already exists.\n[SQL: INSERT]"
+    assert privacy.without_values(told) == "duplicate key value violates\nDETAIL: ***\n[SQL: INSERT]"
+
+
+class Person(BaseModel):
+    """Somebody."""
+
+    name: str
+
+
+NAMELESS = {"name": ["13800005678", "张三"]}
+
+
 @pytest.fixture
 def log_lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     """The process's log as it would be on standard error."""
@@ -109,7 +124,7 @@ def log_lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]
     structlog.reset_defaults()
     lines += [json.loads(line) for line in stream.getvalue().splitlines()]
     assert lines
-    assert not [line for line in lines if "13800005678" in json.dumps(line)]
+    assert not [line for line in lines if "13800005678" in str(line) or "张三" in str(line)]
 
 
 def test_a_line_of_the_log_is_one_json_object_without_secrets(log_lines: list[dict[str, Any]]) -> None:
@@ -117,6 +132,10 @@ def test_a_line_of_the_log_is_one_json_object_without_secrets(log_lines: list[di
     try:
         raise ValueError("the number is 13800005678")
     except ValueError as error:
+        logging.get_logger("tests").error("unexpected error", exc_info=error)
+    try:
+        Person.model_validate(NAMELESS)
+    except ValidationError as error:
         logging.get_logger("tests").error("unexpected error", exc_info=error)
     standard.getLogger("sqlalchemy").error("statement with %s", "13800005678")
 

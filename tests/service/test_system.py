@@ -146,3 +146,12 @@ def test_every_problem_has_a_title_in_both_languages() -> None:
     kinds = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Problem)}
     assert kinds == set(TITLES)
     assert all(english and chinese for english, chinese in TITLES.values())
+
+
+async def test_what_every_call_may_carry_is_documented(example: Example) -> None:
+    described = await _described(example)
+    post = {parameter["name"] for parameter in described["paths"]["/v1/notes"]["post"]["parameters"]}
+    put = {parameter["name"] for parameter in described["paths"]["/v1/notes/{note_id}"]["put"]["parameters"]}
+    assert post == {"store", "Idempotency-Key"}
+    assert put == {"store", "If-Match", "note_id"}
+    assert described["paths"]["/healthz"]["get"]["parameters"] == []
