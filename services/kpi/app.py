@@ -11,6 +11,7 @@ from services.kpi.definitions import end_due
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
 from services.kpi.rebuild import carry_out
+from services.kpi.records import read_record
 from services.kpi.settings import KpiSettings
 from services.kpi.windows import measure_windows
 
@@ -20,7 +21,12 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
     in_flight = InFlight(utc_now)
     runtime = open_runtime(settings, "kpi", tables.SHARED, beats={"traffic": in_flight.until})
     if settings.consume:
-        runtime.consume(handlers.REACTIONS, journal=tables.JOURNAL, self_deduplicating=frozenset({"traffic"}))
+        runtime.consume(
+            handlers.REACTIONS,
+            journal=tables.JOURNAL,
+            self_deduplicating=frozenset({"traffic"}),
+            decode=read_record,
+        )
         runtime.every("measure buckets", 1.0, lambda: measure(runtime.worker))
         runtime.every("measure windows", 2.0, lambda: measure_windows(runtime.worker))
         runtime.every("tell corrections", 5.0, lambda: tell_corrections(runtime.worker))

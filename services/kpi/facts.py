@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from hashlib import blake2b
 from typing import Any, Final
 
 from libs.events.codec import Envelope
@@ -45,6 +44,7 @@ from services.kpi.engine import Batch, Key
 from services.kpi.entities.order import Fact as OrderFact
 from services.kpi.entities.sku import Fact as SkuFact
 from services.kpi.entities.visitor import BOT, CART, CHECKOUT, FAVORITE, PRODUCT, STAFF, VIEW, Visit
+from services.kpi.records import Visited, skus_of, visit_key
 
 FUTURE: Final = timedelta(minutes=5)
 """An event dated further ahead than this of its acceptance is quarantined (D5)."""
@@ -120,35 +120,42 @@ class Facts:
     quarantined: list[Envelope[Any]] = field(default_factory=list)
     stores: dict[str, bool] = field(default_factory=dict)
     """store -> whether more than traffic is about it"""
-    accepted_us: dict[str, int] = field(default_factory=dict)
+    accepted: dict[str, datetime] = field(default_factory=dict)
     """store -> earliest acceptance"""
 
 
 def facts_of(envelopes: Iterable[Envelope[Any]]) -> Facts:
     """Sort out a batch. An event from the future is quarantined and counts nowhere (D5)."""
     facts = Facts()
+    visits, imports = facts.batch.visits, facts.batch.imports
     for envelope in envelopes:
+        event: Any = envelope.data
+        kind = type(event)
+        is_visit = kind is Visited or kind in TRAFFIC
+        _mark(facts, envelope, alone=not is_visit)
         if envelope.time > envelope.recorded_time + FUTURE:
             facts.quarantined.append(envelope)
-            _mark(facts, envelope, alone=False)
+            continue
+        if envelope.import_id is not None:
+            imports[envelope.id] = envelope.import_id
+        if is_visit:
+            visit = event.visit if kind is Visited else visit_of(envelope)
+            visits[envelope.store, event.visitor_id].append(visit)
         else:
             _sort(facts, envelope)
     return facts
 
 
+def _mark(facts: Facts, envelope: Envelope[Any], *, alone: bool) -> None:
+    """Which stores the batch is about, whether more than traffic is, and the earliest acceptance of each."""
+    store, accepted = envelope.store, envelope.recorded_time
+    if alone or store not in facts.stores:
+        facts.stores[store] = facts.stores.get(store, False) or alone
+    if store not in facts.accepted or accepted < facts.accepted[store]:
+        facts.accepted[store] = accepted
+
+
 def _sort(facts: Facts, envelope: Envelope[Any]) -> None:
-    event: Any = envelope.data
-    if type(event) in TRAFFIC:
-        _mark(facts, envelope, alone=False)
-        facts.batch.visits[envelope.store, event.visitor_id].append(visit_of(envelope))
-    else:
-        _mark(facts, envelope, alone=True)
-        _sort_rest(facts, envelope)
-    if envelope.import_id is not None:
-        facts.batch.imports[envelope.id] = envelope.import_id
-
-
-def _sort_rest(facts: Facts, envelope: Envelope[Any]) -> None:
     event: Any = envelope.data
     us, recorded_us = microseconds(envelope.time), microseconds(envelope.recorded_time)
     if type(event) in ORDERS:
@@ -163,12 +170,6 @@ def _key(envelope: Envelope[Any], name: str) -> Key:
     return envelope.store, name
 
 
-def _mark(facts: Facts, envelope: Envelope[Any], *, alone: bool) -> None:
-    store, accepted = envelope.store, microseconds(envelope.recorded_time)
-    facts.stores[store] = facts.stores.get(store, False) or alone
-    facts.accepted_us[store] = min(facts.accepted_us.get(store, accepted), accepted)
-
-
 def visit_of(envelope: Envelope[Any]) -> Visit:
     """A traffic event as the visitor's day keeps it."""
     event = envelope.data
@@ -178,25 +179,14 @@ def visit_of(envelope: Envelope[Any]) -> Visit:
         envelope.id,
         visit_key(envelope.source, envelope.id),
         flags,
-        _skus(event),
+        skus_of(event.sku, getattr(event, "lines", None)),
         (event.channel, event.source, event.campaign, event.device),
         BOT if event.is_bot else (STAFF if event.is_staff else 0),
     )
 
 
-def visit_key(source: str, event_id: str) -> bytes:
-    """8 bytes that stand for an event's identity among those of its visitor."""
-    return blake2b(f"{source}\0{event_id}".encode(), digest_size=8).digest()
-
-
 def _page_flags(event: PageViewed) -> int:
     return VIEW | PRODUCT if event.page_kind == "product" else VIEW
-
-
-def _skus(event: Any) -> tuple[str, ...]:
-    named = () if event.sku is None else (event.sku,)
-    lines = getattr(event, "lines", None)
-    return named if not lines else tuple(dict.fromkeys((*named, *(line.sku for line in lines))))
 
 
 def _document(envelope: Envelope[Any], us: int, recorded_us: int) -> Document:

@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfoNotFoundError
 
 from libs.events.codec import Envelope
 from libs.events.consumer import Reactions, on_batch
+from libs.events.contracts.base import Event
 from libs.events.ids import identity_hash
 from libs.events.transaction import Transaction
 from services.kpi import facts as sorting
-from services.kpi.calendar import calendar_of
+from services.kpi.calendar import calendar_of, microseconds
 from services.kpi.engine import Shop, Shops, fold
 from services.kpi.facts import CATALOG, DOCUMENTS, ORDERS, STORES, TRAFFIC, TRAFFIC_ORIGINS, Facts
 from services.kpi.figures import BucketsOf
 from services.kpi.recording import Recorded, record
+from services.kpi.records import Visited
 from services.kpi.rows import PostgresRows, driver, lock_stores
 
 
@@ -57,8 +59,8 @@ async def load_shops(connection: Any, stores: Iterable[str]) -> dict[str, Shop]:
 
 
 async def _start_stores(connection: Any, facts: Facts) -> None:
-    rows = sorted(facts.accepted_us.items())
-    await connection.execute(_START_STORES, [store for store, _ in rows], [us for _, us in rows])
+    rows = sorted(facts.accepted.items())
+    await connection.execute(_START_STORES, [store for store, _ in rows], [microseconds(at) for _, at in rows])
 
 
 async def _quarantine(connection: Any, envelopes: Sequence[Envelope[Any]], tx: Transaction) -> None:
@@ -99,4 +101,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::
 ON CONFLICT DO NOTHING
 """
 
-REACTIONS = Reactions(on_batch((*TRAFFIC, *ORDERS, *CATALOG, *DOCUMENTS, *STORES), fold_events))
+_SHORT = cast(type[Event], Visited)
+"""Traffic as `records.read_record` reads it."""
+
+REACTIONS = Reactions(on_batch((*TRAFFIC, _SHORT, *ORDERS, *CATALOG, *DOCUMENTS, *STORES), fold_events))

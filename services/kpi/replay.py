@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from libs.events.bus import Record
-from libs.events.codec import Envelope, from_record
+from libs.events.codec import Envelope
 from services.kpi.calendar import Calendar
 from services.kpi.engine import Shop, fold
 from services.kpi.facts import TRAFFIC_ORIGINS, Document, Facts, facts_of, note_origins, traffic_origins
 from services.kpi.figures import Cell, Cells
 from services.kpi.memory import Memory
+from services.kpi.records import read_record
 from services.kpi.states import canonical, canonical_vector, decode_vector, encode
 
 WINDOW: Final = 20_000
@@ -43,7 +44,7 @@ class Replay:
     async def take(self, records: Sequence[Record]) -> None:
         """Read the next records of a partition; of events with one identity the first counts (D1)."""
         for number, record in enumerate(records):
-            envelope = from_record(record)
+            envelope = read_record(record)
             self._waiting.setdefault((envelope.store, envelope.source, envelope.id), envelope)
             self.events += 1
             if number % _SLICE == _SLICE - 1:

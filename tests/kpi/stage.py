@@ -20,6 +20,7 @@ from services.kpi.answers import Value
 from services.kpi.calendar import calendar_of
 from services.kpi.handlers import REACTIONS, fold_events
 from services.kpi.kpis import MEASURE
+from services.kpi.records import read_record
 from services.kpi.store import Wanted, read_figures
 from services.kpi.tables import EVENT_TABLES, JOURNAL
 
@@ -50,6 +51,7 @@ class Stage:
             reactions=REACTIONS,
             journal=JOURNAL,
             self_deduplicating=frozenset({"traffic"}),
+            decode=read_record,
         )
 
     def envelope(self, event: Event, time: datetime, event_id: str, **more: Any) -> Envelope[Any]:
