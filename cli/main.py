@@ -8,6 +8,7 @@ import typer
 from cli import config, dead, keys, stores
 from cli.demo.command import demo
 from cli.doctor import doctor
+from cli.importers.command import app as importers
 from cli.migrate import migrate
 from cli.up import up
 
@@ -23,6 +24,7 @@ app.command()(demo)
 app.command()(doctor)
 app.command()(migrate)
 app.command("config")(config.show)
+app.add_typer(importers, name="import")
 app.add_typer(stores.app, name="stores")
 app.add_typer(keys.app, name="keys")
 app.add_typer(dead.app, name="dead")

@@ -68,9 +68,9 @@ async def put_store(
     return {"store": store, **body, **answer}
 
 
-async def ensure_store(installation: Installation, store: str) -> None:
-    """Make a store with the defaults unless it exists."""
+async def ensure_store(installation: Installation, store: str, **wanted: str) -> None:
+    """Make a store unless it exists; what `wanted` does not name (timezone, currency, language) is the default."""
     async with installation.engine() as engine, engine.connect() as session:
         known = await load_stores(session, store)
     if not known:
-        await put_store(installation, store)
+        await put_store(installation, store, **wanted)

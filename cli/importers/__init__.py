@@ -1,0 +1,1 @@
+"""Importers: real files in, through the front doors alone."""

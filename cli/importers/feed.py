@@ -1,0 +1,130 @@
+"""Sends an import to the front doors: in chunks, with progress, and waits until what was sent has been applied."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+from cli.importers.online_retail import Plan, Record
+from cli.installation import Installation
+from cli.output import CommandFailed
+from cli.platform_client import answered, front_door
+
+CHUNK_BYTES = 2_000_000
+LIST_CHUNK = 2_000
+SETTLE_SECONDS = 600.0
+LONG = httpx2.Timeout(120.0, connect=5.0)
+JSON_LINES = {"content-type": "application/x-ndjson"}
+
+Progress = Callable[[str, int], None]
+"""Told what was done, and how many lines of the file that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """The front doors of one store under one import."""
+
+    store: str
+    import_id: str
+    orders: httpx2.AsyncClient
+    inventory: httpx2.AsyncClient
+    kpi: httpx2.AsyncClient
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {"store": self.store, "import_id": self.import_id}
+
+    async def run(self, plan: Plan, done: Progress) -> dict[str, int]:
+        """Send everything. Stock that was found comes first and write-offs last, so that no sale runs short for a
+        moment that never was; the figures are measured when all of it has been applied.
+        """
+        answered(await self.kpi.post("/v1/imports", params={"store": self.store}, json={"import_id": self.import_id}))
+        await self._put_skus(plan.skus)
+        await self._post_lists("/v1/receipts", plan.receipts)
+        await self._post_lists("/v1/adjustments", plan.found)
+        counts = await self._post_orders(plan.orders, done)
+        await self.applied(self.inventory, "inventory", "orders")
+        await self._post_lists("/v1/adjustments", plan.write_offs)
+        await self.applied(self.kpi, "kpi", "orders")
+        await self.applied(self.kpi, "kpi", "catalog")
+        answered(await self.kpi.post(f"/v1/imports/{self.import_id}/end", params={"store": self.store}))
+        return counts
+
+    async def _put_skus(self, skus: Sequence[Record]) -> None:
+        for chunk in _lists(skus):
+            answered(await self.inventory.put("/v1/skus", params=self.query, json=chunk, timeout=LONG))
+
+    async def _post_lists(self, path: str, records: Sequence[Record]) -> None:
+        for chunk in _lists(records):
+            answered(await self.inventory.post(path, params=self.query, json=chunk, timeout=LONG))
+
+    async def _post_orders(self, records: Sequence[Record], done: Progress) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for chunk, lines in _chunks(records):
+            answer = answered(
+                await self.orders.post(
+                    "/v1/imports/orders", params=self.query, content=chunk, headers=JSON_LINES, timeout=LONG
+                )
+            )
+            for name in ("new", "changed", "unchanged", "returns", "refunds"):
+                counts[name] = counts.get(name, 0) + int(answer[name])
+            done("orders", lines)
+        return counts
+
+    async def applied(self, consumer: httpx2.AsyncClient, service: str, topic: str) -> None:
+        """Wait until `service` has applied everything that lies on a topic. Raises CommandFailed after ten minutes."""
+        async with asyncio.timeout(SETTLE_SECONDS):
+            calm = 0
+            while calm < 3:
+                await asyncio.sleep(0.5)
+                waiting = await _metric(self.orders, "opswire_outbox_pending_seconds", service="orders")
+                lag = await _metric(consumer, "opswire_consumer_lag_events", consumer=service, topic=topic)
+                calm = calm + 1 if waiting == 0 and lag == 0 else 0
+
+
+async def _metric(client: httpx2.AsyncClient, name: str, **labels: str) -> float | None:
+    """A gauge of a service by its name and labels; None where it was not measured yet."""
+    page = await client.get("/metrics")
+    if not page.is_success:
+        raise CommandFailed(f"{client.base_url} does not show its metrics: {page.status_code}")
+    for family in text_string_to_metric_families(page.text):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == labels:
+                return sample.value
+    return None
+
+
+def _lists(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    for n in range(0, len(records), LIST_CHUNK):
+        yield records[n : n + LIST_CHUNK]
+
+
+def _chunks(records: Iterable[Record]) -> Iterator[tuple[bytes, int]]:
+    """JSON lines up to a size a call, with how many lines of the file they stand for."""
+    lines: list[bytes] = []
+    size = count = 0
+    for record in records:
+        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+        if size + len(line) > CHUNK_BYTES and lines:
+            yield b"\n".join(lines), count
+            lines, size, count = [], 0, 0
+        lines.append(line)
+        size += len(line) + 1
+        count += len(record.get("lines", ())) or 1
+    if lines:
+        yield b"\n".join(lines), count
+
+
+@asynccontextmanager
+async def open_feed(installation: Installation, store: str, import_id: str) -> AsyncIterator[Feed]:
+    """A feed into a running platform."""
+    async with AsyncExitStack() as stack:
+        doors: list[Any] = [
+            await stack.enter_async_context(front_door(installation, name)) for name in ("orders", "inventory", "kpi")
+        ]
+        yield Feed(store, import_id, *doors)
