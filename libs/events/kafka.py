@@ -34,6 +34,7 @@ from libs.events.bus import (
     WrongPartitions,
     refuse_unfit,
 )
+from libs.events.collector import collector_paused
 from libs.events.contracts.base import Topic
 from libs.events.lane import Lane, Post
 from libs.events.partitioning import partition_of
@@ -563,19 +564,25 @@ class KafkaSubscription:
         return True
 
     async def _collect(self, consumer: AIOKafkaConsumer, max_records: int, deadline: float) -> list[Record]:
-        """What has arrived, up to `max_records`, in slices; what a new turn brought before it was placed is dropped."""
-        records: list[Record] = []
-        wait = max(0.0, deadline - time.monotonic())
-        while len(records) < max_records:
-            async with self._talk():
-                batches = await self._ask(consumer, wait, min(SLICE, max_records - len(records)))
-            if not batches or self._placed_turn != self._turns.number:
-                break
-            records += records_of(batches, self._bus._prefix)
-            self._handed_out.update({at: of_one[-1].offset + 1 for at, of_one in batches.items()})
-            wait = 0.0
-            await asyncio.sleep(0)
+        """What has arrived by the deadline, up to `max_records`, in slices."""
+        records = await self._take(consumer, max(0.0, deadline - time.monotonic()), max_records)
+        with collector_paused():
+            while records and len(records) < max_records:
+                await asyncio.sleep(0)
+                more = await self._take(consumer, 0.0, max_records - len(records))
+                if not more:
+                    break
+                records += more
         return records
+
+    async def _take(self, consumer: AIOKafkaConsumer, wait: float, most: int) -> list[Record]:
+        """A slice of what is there; nothing of what a new turn brought before it was placed."""
+        async with self._talk():
+            batches = await self._ask(consumer, wait, min(SLICE, most))
+        if self._placed_turn != self._turns.number:
+            return []
+        self._handed_out.update({at: of_one[-1].offset + 1 for at, of_one in batches.items()})
+        return records_of(batches, self._bus._prefix)
 
     async def _ask(self, consumer: AIOKafkaConsumer, wait: float, limit: int) -> Mapping[Any, Sequence[Any]]:
         """`getmany`, which by itself would wait without limit: while partitions change hands, and after a failure."""

@@ -25,6 +25,7 @@ from libs.events.bus import (
     WrongPartitions,
     refuse_unfit,
 )
+from libs.events.collector import collector_paused
 from libs.events.contracts.base import Topic
 from libs.events.lane import Lane, Post
 from libs.events.partitioning import partition_of
@@ -241,7 +242,8 @@ class PostgresSubscription:
         while True:
             self._news.clear()
             await self._place(membership)
-            records = await self._read(max_records)
+            with collector_paused():
+                records = await self._read(max_records)
             if records:
                 return records
             if not await self._hear_news(deadline - time.monotonic()):

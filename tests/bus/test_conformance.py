@@ -93,18 +93,6 @@ async def test_a_large_post_is_fetched_in_bounded_batches(buses: Buses) -> None:
     assert await subscription.fetch(max_records=700, timeout=0.2) == []
 
 
-async def test_all_partitions_are_read_while_one_has_a_backlog(buses: Buses) -> None:
-    bus, topic = await buses.open(), a_topic(4)
-    await bus.ensure_topics([topic])
-    await bus.publish(numbered(topic, 8_000, keys=1))
-    await bus.publish(numbered(topic, 400, keys=40))
-    subscription = buses.join(bus, "g", [topic])
-    seen: set[int] = set()
-    for _ in range(40):
-        seen |= {r.partition for r in await subscription.fetch(max_records=100, timeout=5)}
-    assert len(seen) == 4
-
-
 async def test_many_publishers_at_once_are_all_acknowledged(buses: Buses) -> None:
     bus, topic = await buses.open(), a_topic()
     await bus.ensure_topics([topic])

@@ -48,6 +48,18 @@ async def test_appends_to_the_same_partitions_never_deadlock(postgres_buses: Bus
     assert sum(end for _, end in bounds.values()) == 4 * 100 * 40
 
 
+async def test_all_partitions_are_read_while_one_has_a_backlog(postgres_buses: Buses) -> None:
+    bus, topic = await postgres_buses.open(), a_topic(4)
+    await bus.ensure_topics([topic])
+    await bus.publish(numbered(topic, 8_000, keys=1))
+    await bus.publish(numbered(topic, 400, keys=40))
+    subscription = postgres_buses.join(bus, "g", [topic])
+    seen: set[int] = set()
+    for _ in range(40):
+        seen |= {r.partition for r in await subscription.fetch(max_records=100, timeout=5)}
+    assert len(seen) == 4
+
+
 async def test_old_records_go_and_the_start_of_the_log_moves(
     postgres_buses: Buses, bus_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
