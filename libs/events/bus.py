@@ -14,6 +14,7 @@ Topic names are bare here; a prefix is the bus's own business.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from libs.events.contracts.base import Topic
@@ -84,7 +85,7 @@ def refuse_unfit(messages: Sequence[Message]) -> None:
     for topic, key, value, headers in messages:
         if not key:
             raise BusRefused(f"a message for {topic} has no key")
-        size = len(key) + len(value) + sum(len(name) + len(content) for name, content in headers)
+        size = len(key) + len(value) + sum(map(len, chain.from_iterable(headers)))
         if size > MAX_MESSAGE_BYTES:
             raise BusRefused(f"a message of {size} bytes for {topic} is larger than {MAX_MESSAGE_BYTES}")
 
