@@ -1,4 +1,4 @@
-"""What surrounds every call, as pure ASGI: request id, measures, overload, and the last net under all errors."""
+"""What surrounds every call, as pure ASGI: request id, the door, measures, and the last net under all errors."""
 
 from functools import lru_cache
 from time import monotonic
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from libs.events.ids import uuid7
 from libs.events.transaction import utc_now
 from libs.service import problems
-from libs.service.errors import Validation
+from libs.service.errors import Overloaded, Validation
 from libs.service.logging import REQUEST_ID, get_logger
 from libs.service.metrics import (
     REQUEST_SECONDS,
@@ -26,7 +26,7 @@ UNGUARDED = frozenset({"/healthz", "/readyz", "/metrics", "/version"})
 """Answered under any load: whoever watches the service must not be told that it is busy."""
 
 SLOW_SECONDS = 1.0
-"""Calls that took longer, and those that failed, are logged one by one; the metrics have the rest."""
+"""A call that took longer is logged, at most one a second; the metrics have the rest."""
 
 
 class Identified:
@@ -42,6 +42,7 @@ class Identified:
             return
         request_id = uuid7(utc_now())
         scope["opswire.request_id"] = request_id
+        scope["opswire.began"] = monotonic()
 
         async def numbered(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -64,13 +65,14 @@ class Measured:
     def __init__(self, app: ASGIApp, service: str) -> None:
         self.app = app
         self.service = service
+        self._next_log = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Measure the call."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = monotonic(), 499
+        status = 499
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -81,15 +83,17 @@ class Measured:
         try:
             await self.app(scope, receive, watched)
         finally:
-            self._count(scope, status, monotonic() - began)
+            self._count(scope, status, monotonic())
 
-    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+    def _count(self, scope: Scope, status: int, now: float) -> None:
+        seconds = now - scope["opswire.began"]
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         _requests(self.service, method, route, status).inc()
         _request_seconds(self.service, method, route).observe(seconds)
-        if seconds > SLOW_SECONDS or status >= 500:
-            get_logger(__name__).info("answered", method=method, route=route, status=status, seconds=round(seconds, 3))
+        if seconds > SLOW_SECONDS and now > self._next_log:
+            self._next_log = now + 1
+            get_logger(__name__).info("slow", method=method, route=route, status=status, seconds=round(seconds, 3))
 
 
 @lru_cache(10_000)
@@ -150,9 +154,10 @@ class Guarded:
             return
         try:
             await self.gate.enter()
-        except Exception:
+        except Overloaded as refused:
             REQUESTS_REFUSED.labels(self.service).inc()
-            raise
+            await problems.answer(refused, Request(scope))(scope, receive, send)
+            return
         turn = _Turn(self.gate)
 
         async def watched(message: Message) -> None:
@@ -185,7 +190,7 @@ def _is_stream(message: Message) -> bool:
 
 def wrap(app: Any, service: str, gate: Gate) -> None:
     """Put the layers around a FastAPI app; the last one added is the outermost."""
-    app.add_middleware(Guarded, service=service, gate=gate)
     app.add_middleware(Boundary)
     app.add_middleware(Measured, service=service)
+    app.add_middleware(Guarded, service=service, gate=gate)
     app.add_middleware(Identified)
