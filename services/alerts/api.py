@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from libs.events.contracts import PolicyChanged
-from libs.events.contracts.base import Id, Instant
+from libs.events.contracts.base import Id, Instant, Label
 from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
 from libs.service.audit import audit
@@ -46,7 +46,7 @@ CauseCode = Literal[
 class OpenIncident(Body):
     """An incident opened by a person (ALR-16)."""
 
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Label
     description: Words
     severity: Literal["info", "warning", "critical"] = "warning"
     about: dict[Id, Id] = Field(default_factory=dict, max_length=10)
