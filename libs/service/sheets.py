@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 import python_calamine
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
@@ -95,9 +95,13 @@ async def uploaded(request: Request, content: bytes) -> tuple[str, bytes]:
         return {"type": "http.request", "body": content, "more_body": False}
 
     try:
-        form = await Request(request.scope, receive).form(max_files=1, max_fields=20)
+        async with Request(request.scope, receive).form(max_files=1, max_fields=20) as form:
+            return await _file_of(form)
     except (HTTPException, MultiPartException) as error:
         raise InvalidBody("no form with a file") from error
+
+
+async def _file_of(form: FormData) -> tuple[str, bytes]:
     file = form.get("file")
     if not isinstance(file, UploadFile):
         raise InvalidBody("the form has no field `file`")

@@ -36,6 +36,8 @@ async def import_orders(
     gathered = await _gather(call)
 
     async def action(tx: Transaction) -> Answer:
+        if gathered.errors and not (partial or dry_run):
+            raise _refusal(_body(import_id, dry_run, importing.refused(gathered)))
         tx.import_id = import_id
         taken, report = await importing.take_in(gathered, tx, kit)
         body = _body(import_id, dry_run, report)

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Table, text
+from sqlalchemy import Row, Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -55,10 +57,15 @@ async def insert_rows(
     """
     if not values:
         return ()
-    names = list(values[0])
-    statement = text(_insert_sql(table, names, replace, returning))
-    parameters = {name: [_bound(table, name, row[name]) for row in values] for name in names}
+    names = tuple(values[0])
+    statement = _insert_statement(table, names, replace, returning)
+    parameters = {name: _column(table, name, values) for name in names}
     return (await session.execute(statement, parameters)).scalars().all()
+
+
+@cache
+def _insert_statement(table: Table, names: tuple[str, ...], replace: bool, returning: str) -> TextClause:
+    return text(_insert_sql(table, names, replace, returning))
 
 
 def _insert_sql(table: Table, names: Sequence[str], replace: bool, returning: str) -> str:
@@ -90,8 +97,11 @@ def _array_of(table: Table, name: str) -> str:
     return "text" if _is_json(table, name) else str(table.c[name].type.compile(_TYPES))
 
 
-def _bound(table: Table, name: str, value: Any) -> Any:
-    return _json(value).decode() if value is not None and _is_json(table, name) else value
+def _column(table: Table, name: str, values: Sequence[Mapping[str, Any]]) -> list[Any]:
+    given = [row[name] for row in values]
+    if not _is_json(table, name):
+        return given
+    return [None if value is None else _json(value).decode() for value in given]
 
 
 # orders
@@ -126,12 +136,13 @@ _PLAIN = (
     "version",
 )
 """Columns that are attributes of the order."""
+_plain_of = attrgetter(*_PLAIN)
 _STORED = tuple(field.name for field in fields(Order) if field.name in _PLAIN and field.name != "status")
 
 
 def order_row(store: str, order: Order) -> dict[str, Any]:
     """The row of an order, without what belongs to it."""
-    row = {name: getattr(order, name) for name in _PLAIN}
+    row = dict(zip(_PLAIN, _plain_of(order), strict=True))
     row["store"] = store
     row["lines"] = [_line_json(line) for line in order.lines]
     row["review"] = _review_json(order.review)
@@ -221,46 +232,53 @@ def _hold_of(plain: Mapping[str, Any] | None) -> Hold | None:
 # what belongs to an order
 
 
+_NAMES: Mapping[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind)) for kind in (Payment, Shipment, Return, Refund)
+}
+
+
+def _values(source: Any, kind: type) -> dict[str, Any]:
+    """The attributes of a value, or of its row, under the names of its fields."""
+    return {name: getattr(source, name) for name in _NAMES[kind]}
+
+
 def _payment_row(payment: Payment) -> dict[str, Any]:
-    return {field.name: getattr(payment, field.name) for field in fields(Payment)}
+    return _values(payment, Payment)
 
 
 def _payment_of(row: Row[Any]) -> Payment:
-    return Payment(**{field.name: getattr(row, field.name) for field in fields(Payment)})
+    return Payment(**_values(row, Payment))
 
 
 def _shipment_row(shipment: Shipment) -> dict[str, Any]:
-    row = {field.name: getattr(shipment, field.name) for field in fields(Shipment)}
+    row = _values(shipment, Shipment)
     row["lines"] = _units_json(shipment.lines)
     row["scans"] = [{"status": s.status, "at": _written(s.at), "place": s.place} for s in shipment.scans]
     return row
 
 
 def _shipment_of(row: Row[Any]) -> Shipment:
-    values = {field.name: getattr(row, field.name) for field in fields(Shipment)}
     scans = tuple(Scan(s["status"], datetime.fromisoformat(s["at"]), s["place"]) for s in row.scans)
-    return Shipment(**values | {"lines": _units_of(row.lines), "scans": scans})
+    return Shipment(**_values(row, Shipment) | {"lines": _units_of(row.lines), "scans": scans})
 
 
 def _return_row(item: Return) -> dict[str, Any]:
-    row = {field.name: getattr(item, field.name) for field in fields(Return)}
+    row = _values(item, Return)
     return row | {"lines": _units_json(item.lines), "status": item.status.value}
 
 
 def _return_of(row: Row[Any]) -> Return:
-    values = {field.name: getattr(row, field.name) for field in fields(Return)}
-    return Return(**values | {"lines": _units_of(row.lines), "status": ReturnStatus(row.status)})
+    return Return(**_values(row, Return) | {"lines": _units_of(row.lines), "status": ReturnStatus(row.status)})
 
 
 def refund_row(refund: Refund) -> dict[str, Any]:
     """The row of a refund, without its order."""
-    row = {field.name: getattr(refund, field.name) for field in fields(Refund)}
+    row = _values(refund, Refund)
     return row | {"lines": _units_json(refund.lines)}
 
 
 def _refund_of(row: Row[Any]) -> Refund:
-    values = {field.name: getattr(row, field.name) for field in fields(Refund)}
-    return Refund(**values | {"lines": _units_of(row.lines)})
+    return Refund(**_values(row, Refund) | {"lines": _units_of(row.lines)})
 
 
 _MAKERS: Mapping[str, Callable[[Any], dict[str, Any]]] = {

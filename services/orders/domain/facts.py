@@ -1,27 +1,38 @@
 """What is told of an order: its events, from its values."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, TypedDict
+
+from pydantic import TypeAdapter
 
 from libs.events import contracts
 from services.orders.domain.state import Line, Order, Payment, Refund, Return, Units
 
+_STOCK_LINES = TypeAdapter(tuple[contracts.StockLine, ...])
+_LINES = TypeAdapter(tuple[contracts.Line, ...])
+"""All lines in one go: half the work of one by one."""
+
 
 def stock_lines(lines: Iterable[Units]) -> tuple[contracts.StockLine, ...]:
     """Units as stock, shipment and return events carry them."""
-    return tuple(contracts.StockLine(sku=line.sku, quantity=line.quantity) for line in lines)
+    return _STOCK_LINES.validate_python(tuple({"sku": line.sku, "quantity": line.quantity} for line in lines))
 
 
-def order_lines(lines: Iterable[Line]) -> tuple[contracts.Line, ...]:
-    return tuple(
-        contracts.Line(
-            sku=line.sku,
-            quantity=line.quantity,
-            unit_price_cents=line.unit_price_cents,
-            discount_cents=line.discount_cents,
-            cost_cents=line.cost_cents,
+@lru_cache(maxsize=64)
+def order_lines(lines: tuple[Line, ...]) -> tuple[contracts.Line, ...]:
+    """Lines as order events carry them; an order that is placed and paid in one go tells them twice."""
+    return _LINES.validate_python(
+        tuple(
+            {
+                "sku": line.sku,
+                "quantity": line.quantity,
+                "unit_price_cents": line.unit_price_cents,
+                "discount_cents": line.discount_cents,
+                "cost_cents": line.cost_cents,
+            }
+            for line in lines
         )
-        for line in lines
     )
 
 

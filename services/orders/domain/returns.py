@@ -67,13 +67,17 @@ def receive_return(order: Order, return_id: str, *, at: datetime) -> Decided:
     """The parcel is back in the house."""
     item = _step(order, return_id, ReturnStatus.APPROVED)
     received = replace(item, status=ReturnStatus.RECEIVED, received_at=at)
-    lines = take_units(order.lines, item.lines, room=lambda line: line.shipped - line.returned, add=_add_returned)
+    lines = take_units(order.lines, item.lines, room=_out, add=_back)
     after = _with_return(replace(order, lines=lines), received)
     return after, (Dated(contracts.ReturnReceived(**facts.return_fields(order, received)), at),)
 
 
-def _add_returned(line: Line, quantity: int) -> Line:
-    return replace(line, returned=line.returned + quantity)
+def _out(line: Line) -> int:
+    return line.shipped - line.returned
+
+
+def _back(line: Line, quantity: int) -> Line:
+    return line.moved(returned=quantity)
 
 
 def inspect_return(

@@ -29,7 +29,12 @@ def ship(order: Order, shipment: Shipment) -> Decided:
         order,
         "" if order.review.decision is Decision.APPROVED else "the order is held for review",
     )
-    lines = take_units(order.lines, shipment.lines, room=lambda line: line.open, add=_add_shipped)
+    lines = take_units(
+        order.lines,
+        shipment.lines,
+        room=lambda line: line.open,
+        add=lambda line, quantity: line.moved(shipped=quantity),
+    )
     shipped = replace(order, lines=lines, shipments=(*order.shipments, shipment))
     event = contracts.ShipmentCreated(
         order_id=order.order_id,
@@ -93,10 +98,6 @@ def _advance(order: Order) -> Order:
     if order.is_all_shipped or order.status is Status.SHIPPED:
         return replace(order, status=Status.SHIPPED)
     return replace(order, status=Status.PARTLY_SHIPPED)
-
-
-def _add_shipped(line: Line, quantity: int) -> Line:
-    return replace(line, shipped=line.shipped + quantity)
 
 
 def take_units(

@@ -74,6 +74,19 @@ class Line:
         """Units still to be shipped."""
         return self.quantity - self.shipped
 
+    def moved(self, *, shipped: int = 0, returned: int = 0) -> "Line":
+        """The line with more units shipped, or returned."""
+        return Line(
+            self.sku,
+            self.quantity,
+            self.unit_price_cents,
+            self.discount_cents,
+            self.cost_cents,
+            self.kind,
+            self.shipped + shipped,
+            self.returned + returned,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:

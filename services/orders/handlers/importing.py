@@ -203,6 +203,13 @@ def _unknown(lines: Iterable[Line], kinds: Collection[str]) -> tuple[str, ...]:
     return tuple(line.sku for line in lines if line.sku not in kinds)
 
 
+def refused(gathered: Gathered) -> Report:
+    """What is told of a file that is refused as a whole, before anything is looked up."""
+    good = [one for one in gathered.told if one.order_id not in gathered.bad_orders]
+    sales = sum(isinstance(one.what, Sale) for one in good)
+    return Report(gathered.rows, sales, 0, 0, 0, 0, 0, sorted(gathered.errors, key=lambda error: error["row"]))
+
+
 def _report(gathered: Gathered, taken: dict[str, Taken]) -> Report:
     sales = [one for one in taken.values() if one.sale is not None]
     told = [one.what for one in gathered.told if one.order_id in taken]
