@@ -1,7 +1,7 @@
 """What people bring and define: spend, costs, measures, competitors; campaigns, targets, experiments; imports."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
@@ -14,11 +14,12 @@ from libs.events.contracts import AdSpent, CompetitorSeen, CostEntered, Event, I
 from libs.events.scrub import scrubbed
 from libs.events.transaction import Transaction
 from libs.service.call import Answer, Call, CallContext
-from libs.service.errors import NotFound, TooLarge, Validation, fault
+from libs.service.errors import InvalidBody, NotFound, TooLarge, Validation, fault
 from libs.service.pagination import Page, listing
 from libs.service.privacy import mask_text
 from libs.service.routes import Body, Router, decode_json, validate
-from services.kpi import bodies, sheets
+from libs.service.sheets import Cell, Sheet, as_text, read_sheet
+from services.kpi import bodies
 from services.kpi.calendar import calendar_of
 from services.kpi.definitions import (
     CAMPAIGN,
@@ -135,22 +136,31 @@ def _entries(call: CallContext, model: type[T]) -> list[T]:
     if call.content_type in ("", "application/json"):
         entries: list[T] = validate(adapter, call.content, decode_json(call.content))
         return _bounded(entries)
-    rows = [_typed(row) for row in sheets.read_rows(call.content_type, call.content)]
-    raw = strict_json.dumps(rows)
-    table: list[T] = validate(adapter, raw, rows)
+    rows = _rows(read_sheet(call.content_type, call.content))
+    table: list[T] = validate(adapter, strict_json.dumps(rows), rows)
     return table
 
 
 _WHOLE_NUMBERS = frozenset({"impressions", "clicks", "spend_cents"})
 
 
-def _typed(row: sheets.Row) -> dict[str, Any]:
-    """A row with its counts as numbers; what is none stays a text, and is refused with its place."""
-    texts = {name: sheets.as_text(value) for name, value in row.items()}
-    return {
-        name: int(value) if name in _WHOLE_NUMBERS and value.isdecimal() and len(value) < 19 else value
-        for name, value in texts.items()
-    }
+def _rows(sheet: Sheet) -> list[dict[str, Any]]:
+    """The rows by column, without empty cells and rows."""
+    if len(set(sheet.header)) != len(sheet.header):
+        raise InvalidBody("a column is named twice")
+    rows = [
+        {name: _typed(name, cell) for name, cell in zip(sheet.header, row, strict=False) if cell != ""}
+        for row in sheet.rows
+    ]
+    return [row for row in rows if row]
+
+
+def _typed(name: str, cell: Cell) -> str | int:
+    """A count as a number, a date of a spreadsheet as a day; what is neither stays a text, refused with its place."""
+    if isinstance(cell, date):
+        return f"{cell:%Y-%m-%d}"
+    value = as_text(cell)
+    return int(value) if name in _WHOLE_NUMBERS and value.isdecimal() and len(value) < 19 else value
 
 
 # imports

@@ -1,6 +1,6 @@
 """The fast reading of the short form: an array of traffic events, straight from bytes to messages for the bus.
 
-It accepts what `parse_http` accepts and makes the same messages, at a quarter of the cost; whatever it does not accept at
+It accepts what `parse_http` accepts and makes the same messages, at a quarter of the cost; what it does not accept at
 once it leaves to `parse_http`, which finds the place and the words. `tests/kpi/test_short_form.py` holds both to one
 corpus. What makes it fast: characters and times are looked at for the whole body at once, in a few scans of bytes.
 """

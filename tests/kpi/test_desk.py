@@ -109,10 +109,11 @@ async def test_spend_comes_as_csv_too(kpi: KpiService, encoding: str) -> None:
 
 
 async def test_spend_comes_as_a_spreadsheet_too(kpi: KpiService) -> None:
-    answer = await kpi.post("/v1/ad-spend", content=spreadsheet(SPEND), content_type=XLSX)
+    rows = (SPEND, {**SPEND, "day": datetime(2024, 7, 2)})  # noqa: DTZ001  a cell of a spreadsheet
+    answer = await kpi.post("/v1/ad-spend", content=spreadsheet(*rows), content_type=XLSX)
     assert answer.status_code == 201, answer.text
-    (spend,) = await told(kpi, "ad.spent.v1")
-    assert (spend.impressions, spend.clicks) == (1000, 50)
+    spends = await told(kpi, "ad.spent.v1")
+    assert [(f"{spend.day}", spend.clicks) for spend in spends] == [("2024-07-01", 50), ("2024-07-02", 50)]
 
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -120,7 +121,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 def spreadsheet(*rows: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    with xlsxwriter.Workbook(buffer) as book:
+    with xlsxwriter.Workbook(buffer, {"default_date_format": "yyyy-mm-dd"}) as book:
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, list(rows[0]))
         for number, row in enumerate(rows, 1):
