@@ -11,13 +11,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
 
 from fastapi import APIRouter
 from fastapi.dependencies.utils import solve_dependencies
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticUndefined as Undefined
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +27,7 @@ from libs.service import problems
 from libs.service.auth import EVERY_STORE, SCOPES, Principal
 from libs.service.call import CallContext, call_of
 from libs.service.errors import BodyTimeout, Forbidden, InvalidBody, TooLarge, UnsupportedMedia, Validation, fault
+from libs.service.privacy import mask_text
 
 if TYPE_CHECKING:
     from libs.service.runtime import Runtime
@@ -39,6 +40,10 @@ PUBLIC = "public"
 """The scope of the few routes that need no key: health, version, webhooks with their own signatures, the console."""
 
 F = TypeVar("F", bound=Callable[..., Awaitable[Response]])
+
+
+MaskedText = Annotated[str, AfterValidator(mask_text)]
+"""What people write: phone, mail and ID-card numbers in it are masked before anything else sees it (D8)."""
 
 
 class Body(BaseModel):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import httpx2
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from libs.events.contracts import PolicyChanged
@@ -16,7 +16,8 @@ from libs.service.audit import audit
 from libs.service.call import Answer, Call, CallContext
 from libs.service.errors import NotFound, Validation, fault
 from libs.service.pagination import Page, listing
-from libs.service.routes import Body, Router
+from libs.service.privacy import mask_text
+from libs.service.routes import Body, MaskedText, Router
 from services.alerts import handlers, store, wire
 from services.alerts.channels import KINDS
 from services.alerts.domain import Incident
@@ -26,7 +27,7 @@ from services.alerts.store import Channel
 from services.alerts.targets import AllowList, check_url
 from services.alerts.texts import Language
 
-Words = Annotated[str, Field(min_length=1, max_length=2000)]
+Words = Annotated[MaskedText, Field(min_length=1, max_length=2000)]
 CauseCode = Literal[
     "stock_data",
     "stock_out",
@@ -46,7 +47,7 @@ CauseCode = Literal[
 class OpenIncident(Body):
     """An incident opened by a person (ALR-16)."""
 
-    title: Label
+    title: Annotated[Label, AfterValidator(mask_text)]
     description: Words
     severity: Literal["info", "warning", "critical"] = "warning"
     about: dict[Id, Id] = Field(default_factory=dict, max_length=10)
