@@ -146,7 +146,7 @@ movements = Table(
     Column("recorded_at", _INSTANT, nullable=False, server_default=func.now()),
     CheckConstraint("quantity > 0 AND from_state <> to_state", name="moves"),
     Index(None, "store", "sku", "movement_id"),
-    Index("ix_movement_at", "store", "at"),
+    Index("ix_movement_at", "at", postgresql_using="brin", postgresql_with={"autosummarize": "on"}),
 )
 
 locks = Table(

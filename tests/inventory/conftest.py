@@ -1,7 +1,7 @@
 """The inventory service on a real database, with a clock that the test turns."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
+import structlog
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -18,15 +19,16 @@ from libs.events.codec import Envelope, from_record
 from libs.events.contracts.base import Event
 from libs.events.ids import uuid7
 from libs.service.auth import add_key
+from libs.service.invariants import Violation
 from libs.service.runtime import Runtime
 from services.inventory.app import build
 from services.inventory.handlers.campaigns import end_campaigns
 from services.inventory.handlers.expiry import expire_holds
 from services.inventory.handlers.policies import put_policies_into_force
 from services.inventory.handlers.reactions import REACTIONS
+from services.inventory.invariants import violations
 from services.inventory.lane import Lane
 from services.inventory.settings import InventorySettings
-from services.inventory.store.invariants import Violation, violations
 from tests.inventory.shop import NOON
 
 EVERYTHING = ("inventory:read", "inventory:write")
@@ -140,6 +142,16 @@ def refused(response: httpx2.Response, status: int, code: str) -> dict[str, Any]
     assert (response.status_code, response.json().get("code")) == (status, code), response.text
     body: dict[str, Any] = response.json()
     return body
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_logs() -> Iterator[None]:
+    """Errors as JSON: structlog's own pretty tracebacks take seconds each."""
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")

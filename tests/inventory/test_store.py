@@ -141,12 +141,14 @@ async def _agree(depot: Depot, shop: Shop, prefix: str) -> None:
             name=prefix + name,
         )
         assert status == reservation.status, name
-    ledger = await depot.sql(
-        "SELECT sku, warehouse, kind, quantity, from_state, to_state FROM inventory.movement"
-        " WHERE sku LIKE :skus ORDER BY movement_id",
-        skus=f"{prefix}%",
-    )
-    assert ledger == [(prefix + m.sku, m.warehouse, m.kind, m.quantity, m.from_state, m.to_state) for m in shop.ledger]
+    for sku in shop.levels:
+        ledger = await depot.sql(
+            "SELECT warehouse, kind, quantity, from_state, to_state FROM inventory.movement WHERE sku = :sku"
+            " ORDER BY movement_id",
+            sku=prefix + sku,
+        )
+        decided = [m for m in shop.ledger if m.sku == sku]
+        assert ledger == [(m.warehouse, m.kind, m.quantity, m.from_state, m.to_state) for m in decided]
     assert await depot.violations() == []
 
 

@@ -16,7 +16,7 @@ from libs.service.errors import Validation, fault
 from libs.service.idempotency import NATURAL, Claim, fingerprint
 from libs.service.pagination import Page
 from libs.service.routes import Router, decode_json, validate
-from services.inventory import sheets
+from libs.service.sheets import FORM, uploaded
 from services.inventory.answers import count_body
 from services.inventory.bodies import (
     AdjustmentBody,
@@ -28,6 +28,7 @@ from services.inventory.bodies import (
 )
 from services.inventory.domain import commands as c
 from services.inventory.handlers.goods import take_count, take_in, take_in_new
+from services.inventory.sheets import read_items
 from services.inventory.store import reads
 
 router = Router(tag="goods")
@@ -152,9 +153,9 @@ async def _count_of(call: CallContext, given: dict[str, Any]) -> CountBody:
             wanted = {name: value for name, value in wanted.items() if name != "store"}
         return _validated(wanted)
     media_type, content = call.content_type, call.content
-    if media_type == "multipart/form-data":
-        media_type, content = await sheets.uploaded(call.request, content)
-    return _validated({**given, "items": sheets.read_items(media_type, content)})
+    if media_type == FORM:
+        media_type, content = await uploaded(call.request, content)
+    return _validated({**given, "items": read_items(media_type, content)})
 
 
 def _validated(decoded: Any) -> CountBody:

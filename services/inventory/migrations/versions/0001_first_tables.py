@@ -117,7 +117,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("movement_id", name=op.f("pk_movement")),
         schema="inventory",
     )
-    op.create_index("ix_movement_at", "movement", ["store", "at"], unique=False, schema="inventory")
+    op.create_index(
+        "ix_movement_at",
+        "movement",
+        ["at"],
+        unique=False,
+        schema="inventory",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on"},
+    )
     op.create_index(
         op.f("ix_movement_store_sku_movement_id"),
         "movement",
