@@ -83,8 +83,14 @@ class Reactions:
         self.reactions = reactions
         self.events = frozenset(event for reaction in reactions for event in reaction.events)
         self.topics = tuple(sorted({event.TOPIC for event in self.events}))
+        self._types = frozenset(event.TYPE for event in (*self.events, TopicBeat))
+        self._families = frozenset(family(type_) for type_ in self._types)
         self._one = {e: r.one for r in reactions for e in r.events if r.one}
         self._batch = [(frozenset(r.events), r.batch) for r in reactions if r.batch]
+
+    def wants(self, type_: str) -> bool:
+        """Whether a record of this wire type must be read: an event that is handled, or another version of one."""
+        return type_ in self._types or family(type_) in self._families
 
     async def handle(self, envelopes: Sequence[Envelope[Any]], tx: Transaction) -> None:
         """Give each event to those who want it: single handlers in order first, then the batch handlers."""
@@ -98,6 +104,11 @@ class Reactions:
             wanted = [envelope for envelope in envelopes if type(envelope.data) in events]
             if wanted:
                 await batch(wanted, tx)
+
+
+def family(type_: str) -> str:
+    """A wire type without its version: `order.paid`."""
+    return type_.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,21 +259,21 @@ class Consumer:
     async def _read(self, record: Record, n: int) -> Arrived:
         if n % SLICE == SLICE - 1:
             await asyncio.sleep(0)
+        type_ = wire_type(record)
+        if type_ is not None and not self.reactions.wants(type_):
+            return Arrived(record)
         try:
             envelope = self.decode(record)
         except UnknownType:
             return Arrived(record)
         except UnknownVersion as error:
-            if any(event.TYPE.rsplit(".", 1)[0] == error.noun_verb for event in self.reactions.events):
-                raise Stop(
-                    f"{record.topic}/{record.partition}@{record.offset}: {error}; deploy consumers first"
-                ) from error
+            if self.reactions.wants(error.type):
+                where = f"{record.topic}/{record.partition}@{record.offset}"
+                raise Stop(f"{where}: {error}; deploy consumers first") from error
             return Arrived(record)
         except Undecodable as error:
             return Arrived(record, None, str(error))
-        if type(envelope.data) in self.reactions.events or isinstance(envelope.data, TopicBeat):
-            return Arrived(record, envelope)
-        return Arrived(record)
+        return Arrived(record, envelope if self.reactions.wants(envelope.type) else None)
 
     async def _ends(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
         """The ends that all partitions of these topics have now that a beat of them is about to be applied."""
@@ -409,6 +420,14 @@ def _is_event(a: Arrived) -> bool:
 
 def _newly_parked(before: Mapping[Stream, Tally], after: Mapping[Stream, Tally]) -> list[Stream]:
     return [s for s, t in after.items() if t.parked_at and not (s in before and before[s].parked_at)]
+
+
+def wire_type(record: Record) -> str | None:
+    """The event type by its header, without reading the event; None in structured mode."""
+    for name, value in record.headers:
+        if name == "ce_type":
+            return value.decode("utf-8", "replace")
+    return None
 
 
 def _store_of(record: Record) -> str:
