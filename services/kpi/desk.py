@@ -19,7 +19,7 @@ from libs.service.pagination import Page, listing
 from libs.service.privacy import mask_text
 from libs.service.routes import Body, Router, decode_json, validate
 from libs.service.sheets import Cell, Sheet, as_text, read_sheet
-from services.kpi import bodies
+from services.kpi import bodies, openapi
 from services.kpi.calendar import calendar_of
 from services.kpi.definitions import (
     CAMPAIGN,
@@ -46,7 +46,7 @@ router = Router(tag="desk")
 # brought
 
 
-@router.post("/v1/ad-spend", scope="kpi:write", status_code=201, large=True, raw=True)
+@router.post("/v1/ad-spend", scope="kpi:write", status_code=201, large=True, raw=True, openapi_extra=openapi.SPEND)
 async def report_spend(call: Call) -> Response:
     """Ad spend of days or hours: a JSON array, CSV or XLSX with the same names as columns. All or nothing.
 

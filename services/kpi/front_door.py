@@ -13,6 +13,7 @@ from libs.service.auth import EVERY_STORE
 from libs.service.call import Answer, Call, CallContext
 from libs.service.errors import UnsupportedMedia, Validation
 from libs.service.routes import PUBLIC, Router
+from services.kpi import openapi
 from services.kpi.calendar import Calendar, calendar_of
 from services.kpi.ingest import Batch, Letter, TrafficDoor
 
@@ -26,7 +27,9 @@ def router_of(door: TrafficDoor) -> Router:
     """The routes of the front door."""
     router = Router(tag="traffic")
 
-    @router.post("/v1/events", scope="traffic:write", status_code=202, large=True, raw=True)
+    @router.post(
+        "/v1/events", scope="traffic:write", status_code=202, large=True, raw=True, openapi_extra=openapi.EVENTS
+    )
     async def take_events(call: Call) -> Response:
         """Storefront traffic as CloudEvents (one, a batch, binary) or in the short form; at most 1000 a call.
 
@@ -43,7 +46,7 @@ def router_of(door: TrafficDoor) -> Router:
         )
         return await _take(door, letter, call)
 
-    @router.post(COLLECT, scope="traffic:write", status_code=202, raw=True, beacon=True)
+    @router.post(COLLECT, scope="traffic:write", status_code=202, raw=True, beacon=True, openapi_extra=openapi.BEACON)
     async def collect(call: Call) -> Response:
         """The browser beacon: the short form with `age_ms` instead of `time`, and the key in `?key=`."""
         if call.content_type not in _BEACON_TYPES:
@@ -51,7 +54,7 @@ def router_of(door: TrafficDoor) -> Router:
         letter = Letter(call.store, call.runtime.clock(), call.request.headers, call.content, beacon=True)
         return await _take(door, letter, call)
 
-    @router.get("/v1/collect.js", scope=PUBLIC)
+    @router.get("/v1/collect.js", scope=PUBLIC, response_class=Response, responses=openapi.SCRIPT)
     async def script(call: Call) -> Response:
         """The beacon's script: no cookies, silent under Do Not Track."""
         headers = {"Cache-Control": "public, max-age=3600", "ETag": f'"{_SCRIPT_TAG}"'}

@@ -262,3 +262,17 @@ async def test_the_script_is_small_and_cached(kpi: KpiService) -> None:
     assert b"document.cookie" not in answer.content
     again = await kpi.client.get("/v1/collect.js", headers={"if-none-match": answer.headers["etag"]})
     assert again.status_code == 304
+
+
+async def test_the_document_shows_what_the_door_takes(kpi: KpiService) -> None:
+    paths = (await kpi.client.get("/openapi.json")).json()["paths"]
+    events = paths["/v1/events"]["post"]["requestBody"]["content"]
+    for content_type, shown in events.items():
+        example = json.dumps(shown["example"]).encode()
+        answer = await kpi.post("/v1/events", content=example, content_type=content_type)
+        assert (answer.status_code, answer.json()["accepted"]) == (202, 1), content_type
+    beacon = paths["/v1/collect"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert (await kpi.client.post(f"/v1/collect?key={kpi.keys['public']}", json=beacon)).status_code == 202
+    spend = paths["/v1/ad-spend"]["post"]["requestBody"]["content"]["text/csv"]["example"]
+    assert (await kpi.post("/v1/ad-spend", content=spend.encode(), content_type="text/csv")).status_code == 201
+    assert list(paths["/v1/collect.js"]["get"]["responses"]["200"]["content"]) == ["text/javascript"]
