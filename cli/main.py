@@ -11,6 +11,7 @@ from cli.doctor import doctor
 from cli.importers.command import app as importers
 from cli.migrate import migrate
 from cli.up import up
+from cli.verify import verify
 
 app = typer.Typer(
     name="opswire",
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(up)
 app.command()(demo)
 app.command()(doctor)
+app.command()(verify)
 app.command()(migrate)
 app.command("config")(config.show)
 app.add_typer(importers, name="import")

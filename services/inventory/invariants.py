@@ -1,24 +1,11 @@
 """What must always hold about stock, asked of the database as it is (P1, INV-6, INV-11, D22, D57)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A broken invariant: which, of what, and the two figures that should agree."""
-
-    invariant: str
-    store: str
-    subject: str
-    expected: int
-    found: int
-
-    def __str__(self) -> str:
-        return f"{self.invariant}: {self.store}/{self.subject}: expected {self.expected}, found {self.found}"
-
+from libs.service.invariants import Violation, broken, shared_checks
 
 _LEDGER = " UNION ALL ".join(
     f"SELECT store, sku, {side} AS state, {sign}quantity AS quantity FROM inventory.movement"
@@ -106,10 +93,30 @@ _CHECKS = {
 }
 
 
+INVARIANTS = (*shared_checks("inventory"), *_CHECKS)
+
+
 async def violations(session: AsyncConnection) -> list[Violation]:
-    """Every broken invariant of every store. The session sees all stores (`inventory_worker`, or the owner with it)."""
-    return [
-        Violation(name, row[0], row[1], int(row[2]), int(row[3]))
-        for name, query in _CHECKS.items()
-        for row in await session.execute(text(query.replace("::", "\\:\\:")))
-    ]
+    """Every broken invariant of every store."""
+    return await broken(session, {**shared_checks("inventory"), **_CHECKS})
+
+
+async def promised(session: AsyncConnection) -> Mapping[tuple[str, str, str], int]:
+    """(store, order, SKU) -> units that open reservations of orders hold, own or are owed: inventory's side."""
+    rows = await session.execute(text(_PROMISED))
+    return {(row.store, row.order_id, row.sku): int(row.units) for row in rows}
+
+
+async def services(session: AsyncConnection) -> set[tuple[str, str]]:
+    """(store, SKU) of everything that has no stock: whoever ordered it before that was known is promised no unit."""
+    rows = await session.execute(text("SELECT store, sku FROM inventory.level WHERE NOT is_goods"))
+    return {(row.store, row.sku) for row in rows}
+
+
+_PROMISED = """
+SELECT r.store, r.order_id, l.sku, sum(l.promised + l.short) AS units
+FROM inventory.reservation_line l JOIN inventory.reservation r USING (store, reservation_id)
+WHERE r.order_id IS NOT NULL AND r.status IN ('held', 'allocated') AND l.promised + l.short > 0
+ AND (r.status = 'allocated' OR r.expires_at IS NULL OR r.expires_at > now())
+GROUP BY r.store, r.order_id, l.sku
+"""
