@@ -83,7 +83,7 @@ class Reactions:
         self.reactions = reactions
         self.events = frozenset(event for reaction in reactions for event in reaction.events)
         self.topics = tuple(sorted({event.TOPIC for event in self.events}))
-        self._types = frozenset(event.TYPE for event in (*self.events, TopicBeat))
+        self._types = frozenset((TopicBeat.TYPE, *(event.TYPE for event in self.events)))
         self._families = frozenset(family(type_) for type_ in self._types)
         self._one = {e: r.one for r in reactions for e in r.events if r.one}
         self._batch = [(frozenset(r.events), r.batch) for r in reactions if r.batch]

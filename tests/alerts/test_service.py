@@ -43,7 +43,7 @@ async def desk(fresh_database: str) -> AsyncIterator[Desk]:
 @asynccontextmanager
 async def sending(desk: Desk) -> AsyncIterator[None]:
     """The sender's loop runs."""
-    task = asyncio.create_task(desk.runtime.loops["sender"]())
+    task = asyncio.ensure_future(desk.runtime.loops["sender"]())
     try:
         yield
     finally:
