@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from libs.events.failures import Verdict, decide
 from libs.service.auth import add_key
@@ -29,6 +29,7 @@ from services.inventory.handlers.apply import apply
 from services.inventory.handlers.expiry import expire_holds
 from services.inventory.invariants import violations
 from services.inventory.settings import InventorySettings
+from services.inventory.store import book as book_store
 
 
 class Sale:
@@ -128,6 +129,20 @@ async def test_the_same_without_the_guarding_line_is_stopped_by_the_last_wall(
     assert Counter(statuses) != {201: 5, 409: 15}, "the decision is what answers 409"
     assert statuses.count(201) == 5, "one bad call does not fail its neighbours, and the CHECK lets nothing through"
     assert await sale.violations() == []
+
+
+async def test_the_same_without_the_lock_is_found_out(fresh_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels read without their lock are overwritten by whoever commits last."""
+
+    def unlocked(statement: str) -> TextClause:
+        return text(statement.replace(" FOR UPDATE OF level", ""))
+
+    async with opened(fresh_database) as sale:
+        await sale.stocked(50, "LOOSE")
+        monkeypatch.setattr(book_store, "text", unlocked)
+        for round_ in range(10):
+            await asyncio.gather(*(sale.reserve(n, f"loose-{round_}-{n}", ("LOOSE", 1)) for n in range(20)))
+        assert await sale.violations() != []
 
 
 async def test_lines_in_opposite_order_and_one_sku_twice_neither_deadlock_nor_oversell(sale: Sale) -> None:
