@@ -1,5 +1,7 @@
 """Where the objects of kpi meet."""
 
+from datetime import timedelta
+
 from fastapi import FastAPI
 
 from libs.events.transaction import utc_now
@@ -8,6 +10,7 @@ from libs.service.runtime import Runtime, open_runtime
 from services.kpi import api, desk, front_door, handlers, rebuilds, tables
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
+from services.kpi.garbage import collect, collect_between_batches
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
 from services.kpi.rebuild import carry_out
@@ -27,7 +30,9 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
             self_deduplicating=frozenset({"traffic"}),
             decode=read_record,
         )
-        runtime.every("measure buckets", 1.0, lambda: measure(runtime.worker))
+        runtime.every(
+            "measure buckets", 1.0, lambda: measure(runtime.worker, timedelta(seconds=settings.settle_seconds))
+        )
         runtime.every("measure windows", 2.0, lambda: measure_windows(runtime.worker))
         runtime.every("tell corrections", 5.0, lambda: tell_corrections(runtime.worker))
         runtime.every("rebuild", 1.0, lambda: carry_out(runtime.worker))

@@ -208,8 +208,7 @@ class _Work:
     async def merge_visits(self) -> None:
         wanted: dict[Key, set[int]] = defaultdict(set)
         for key, visits in self.batch.visits.items():
-            slot = self.shops[key[0]].calendar.slot
-            wanted[key].update({slot(visit.us)[0] for visit in visits})
+            wanted[key] = _days_of(visits, self.shops[key[0]].calendar)
         await self._touch(wanted)
         await self._touch_visitors_of(self.batch.orders)
         for number, (key, visits) in enumerate(self.batch.visits.items()):
@@ -237,16 +236,21 @@ class _Work:
         visitor, calendar = self.visitors[key], self.shops[key[0]].calendar
         fresh: dict[int, list[tuple[int, Visit]]] = {}
         seen: set[bytes] = set()
+        slot, ids = calendar.slot, visitor.ids
         for visit in visits:
-            day, hour = calendar.slot(visit.us)
-            if visit.key in seen or _known(visit, day, visitor.ids, calendar):
+            day, hour = slot(visit.us)
+            if visit.key in seen or (ids and _known(visit, day, ids, calendar)):
                 self.repeats += 1
                 continue
             seen.add(visit.key)
-            fresh.setdefault(day, []).append((hour, visit))
+            arrived = fresh.get(day)
+            if arrived is None:
+                fresh[day] = [(hour, visit)]
+            else:
+                arrived.append((hour, visit))
         for day, arrived in fresh.items():
             visitor.after[day] = visitors.merge(visitor.before.get(day), arrived)
-            visitor.ids[day] = visitor.ids.get(day, b"") + b"".join(visit.key for _, visit in arrived)
+            ids[day] = ids.get(day, b"") + b"".join([visit.key for _, visit in arrived])
             visitor.changed.add(day)
             visitor.causes += [visit.id for _, visit in arrived]
 
@@ -649,6 +653,17 @@ class _Work:
             if kept:
                 cells[cell] = {**cells.get(cell, {}), **kept}
         return Outcome(cells, self.changes, self.repeats)
+
+
+def _days_of(visits: Sequence[Visit], calendar: Calendar) -> set[int]:
+    """The days of these events; most visitors have one in a batch."""
+    day, _ = calendar.slot(visits[0].us)
+    start, end = calendar.day_start(day) * 1_000_000, calendar.day_start(day + 1) * 1_000_000
+    days = {day}
+    for visit in visits:
+        if not start <= visit.us < end:
+            days.add(calendar.slot(visit.us)[0])
+    return days
 
 
 def _known(visit: Visit, day: int, ids: Mapping[int, bytes], calendar: Calendar) -> bool:

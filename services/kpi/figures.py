@@ -20,6 +20,9 @@ Vector = dict[int, int]
 EVERY_GRAIN: Final = "*"
 """The grain of a contribution that counts in the hour that starts at its second and in every longer bucket over it."""
 
+FROM_DAY: Final = "day+"
+"""The same from a day on: counts in the day that starts at its second, its week and its month."""
+
 SEPARATOR: Final = "\x1f"
 """Between the values of a cell's dimensions; no label may contain it."""
 
@@ -191,7 +194,7 @@ def roll_up(places: Mapping[Place, Vector], buckets: "BucketsOf") -> Contributio
     """Contributions of every grain as those of their hour, day, week and month."""
     rolled: Contribution = {}
     for place, vector in places.items():
-        if place.grain != EVERY_GRAIN:
+        if place.grain not in (EVERY_GRAIN, FROM_DAY):
             _merge(rolled, place, vector)
             continue
         for grain, bucket in buckets.over(place):
@@ -225,15 +228,14 @@ class BucketsOf:
         self._rolled: dict[tuple[str, int], tuple[tuple[str, int], ...]] = {}
 
     def over(self, place: Place) -> tuple[tuple[str, int], ...]:
-        if place.grain != EVERY_GRAIN:
+        if place.grain not in (EVERY_GRAIN, FROM_DAY):
             return ((place.grain, place.bucket),)
         key = (place.store, place.bucket)
-        rolled = self._rolled.get(key)
-        if rolled is None:
+        longer = self._rolled.get(key)
+        if longer is None:
             second, us = self._calendars[place.store].second, place.bucket * 1_000_000
-            longer = tuple((grain, second(grain, us)) for grain in ("day", "week", "month"))
-            rolled = self._rolled[key] = (("hour", place.bucket), *longer)
-        return rolled
+            longer = self._rolled[key] = tuple((grain, second(grain, us)) for grain in ("day", "week", "month"))
+        return longer if place.grain == FROM_DAY else (("hour", place.bucket), *longer)
 
 
 def named_values(vector: Mapping[int, int], wanted: Iterable[str] | None = None) -> dict[tuple[str, str], int]:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.kpi.calendar import Calendar, Slot, span_days
-from services.kpi.figures import EVERY_GRAIN, NUMBERS, Contribution, Place, Vector, add
+from services.kpi.figures import EVERY_GRAIN, FROM_DAY, NUMBERS, Contribution, Place, Vector, add
 
 IDLE_US: Final = 30 * 60 * 1_000_000
 """A gap of this length starts a new session (D28)."""
@@ -110,31 +110,45 @@ def merge(old: Day | None, visits: Sequence[tuple[int, Visit]]) -> Day:
 
 
 def _merge_hours(old: Sequence[Hour], visits: Sequence[tuple[int, Visit]]) -> list[Hour]:
-    hours = {hour.hour: hour for hour in old}
-    fresh: set[int] = set()
-    for number, visit in visits:
-        flags = visit.flags
+    hours = {hour.hour: _copy_of_hour(hour) for hour in old}
+    for number, (us, event_id, _, flags, _, profile, _) in visits:
         hour = hours.get(number)
         if hour is None:
-            hour = Hour(number, 0, 0, 0, 0, visit.us, visit.id, visit.profile)
-        elif number not in fresh:
-            hour = Hour(
-                number, hour.views, hour.carts, hour.favorites, hour.flags, hour.first_us, hour.first_id, hour.profile
+            hours[number] = Hour(
+                number, flags & VIEW, (flags & CART) >> 1, (flags & FAVORITE) >> 2, flags, us, event_id, profile
             )
-        fresh.add(number)
-        hours[number] = hour
+            continue
         hour.views += flags & VIEW
         hour.carts += (flags & CART) >> 1
         hour.favorites += (flags & FAVORITE) >> 2
         hour.flags |= flags
-        if (visit.us, visit.id) < (hour.first_us, hour.first_id):
-            hour.first_us, hour.first_id, hour.profile = visit.us, visit.id, visit.profile
+        if us <= hour.first_us and (us, event_id) < (hour.first_us, hour.first_id):
+            hour.first_us, hour.first_id, hour.profile = us, event_id, profile
     return [hours[number] for number in sorted(hours)]
 
 
+def _copy_of_hour(hour: Hour) -> Hour:
+    return Hour(
+        hour.hour, hour.views, hour.carts, hour.favorites, hour.flags, hour.first_us, hour.first_id, hour.profile
+    )
+
+
 def _merge_sessions(old: Sequence[Session], visits: Sequence[tuple[int, Visit]]) -> list[Session]:
-    points = [Session(visit.us, visit.us, visit.flags & VIEW, visit.id, visit.profile) for _, visit in visits]
-    return list(unite(sorted([*old, *points], key=_start)))
+    return list(unite(sorted([*old, *_runs(sorted(visit for _, visit in visits))], key=_start)))
+
+
+def _runs(visits: Sequence[Visit]) -> list[Session]:
+    """Events in the order of time, those less than 30 minutes apart as one session."""
+    runs: list[Session] = []
+    current: Session | None = None
+    for us, event_id, _, flags, _, profile, _ in visits:
+        if current is not None and us - current.end_us < IDLE_US:
+            current.end_us = us
+            current.views += flags & VIEW
+        else:
+            current = Session(us, us, flags & VIEW, event_id, profile)
+            runs.append(current)
+    return runs
 
 
 def _start(session: Session) -> tuple[int, str]:
@@ -246,20 +260,20 @@ def contribution(
     if not days:
         return made
     if len(days) == 1 and scope.days == tuple(days):
-        _count_only_day(made, store, days, orders, scope, calendar)
-    else:
-        for day in scope.days:
-            if (state := days.get(day)) is not None:
-                _count_hours(made, store, state, calendar.hours(day))
-        for span in scope.spans:
-            _count_span(made, store, [(n, days[n]) for n in sorted(days) if span.first <= n < span.after], span)
-        _count_sessions(made, store, days, orders, scope, calendar)
+        _count_only_day(made, store, days, orders, calendar, category_of)
+        return made
+    for day in scope.days:
+        if (state := days.get(day)) is not None:
+            _count_hours(made, store, state, calendar.hours(day))
+    for span in scope.spans:
+        _count_span(made, store, [(n, days[n]) for n in sorted(days) if span.first <= n < span.after], span)
+    _count_sessions(made, store, days, orders, scope, calendar)
     _count_skus(made, store, days, scope, calendar, category_of)
     return made
 
 
 def _count_only_day(
-    made: Contribution, store: str, days: Days, orders: Sequence[int], scope: Scope, calendar: Calendar
+    made: Contribution, store: str, days: Days, orders: Sequence[int], calendar: Calendar, category_of: CategoryOf
 ) -> None:
     """The short way for who came on one day alone, as most do: its day, week and month count the same."""
     number, day = next(iter(days.items()))
@@ -274,8 +288,43 @@ def _count_only_day(
         for measure, value in _session_vector(session, orders).items():
             hour[measure] = hour.get(measure, 0) + value
             vector[measure] = vector.get(measure, 0) + value
-    for span in scope.spans:
-        made[Place(store, span.grain, span.second, profile)] = vector
+    start = calendar.day_start(number)
+    made[Place(store, FROM_DAY, start, profile)] = vector
+    if day.skus:
+        _count_skus_of_day(made, Place(store, FROM_DAY, start, profile), number, days, calendar, category_of)
+
+
+def _count_skus_of_day(
+    made: Contribution, place: Place, number: int, days: Days, calendar: Calendar, category_of: CategoryOf
+) -> None:
+    store, grain, start, profile = place
+    named: dict[str, SkuHour] = {}
+    categories: dict[str, tuple[int, int, int, int]] = {}
+    for sku in days[number].skus:
+        known = named.get(sku.sku)
+        named[sku.sku] = sku if known is None else _both(known, sku)
+        category = category_of(sku.sku, _hour_end(calendar, number, sku.hour))
+        if category is not None:
+            views, carts, favorites, flags = categories.get(category, (0, 0, 0, 0))
+            sums = (views + sku.views, carts + sku.carts, favorites + sku.favorites, flags | sku.flags)
+            categories[category] = sums
+    for name, sku in named.items():
+        vector = visit_vector(sku.views, sku.carts, sku.favorites, sku.flags & ~CHECKOUT)
+        made[Place(store, grain, start, ("sku", profile[1], name))] = vector
+    for category, (views, carts, favorites, flags) in categories.items():
+        vector = visit_vector(views, carts, favorites, flags & ~CHECKOUT)
+        made[Place(store, grain, start, ("category", category))] = vector
+
+
+def _both(one: SkuHour, other: SkuHour) -> SkuHour:
+    return SkuHour(
+        one.sku,
+        one.hour,
+        one.views + other.views,
+        one.carts + other.carts,
+        one.favorites + other.favorites,
+        one.flags | other.flags,
+    )
 
 
 def _sum_of_hours(hours: Iterable[Hour]) -> Vector:
@@ -363,6 +412,7 @@ def _count_skus(
             made[place] = visit_vector(views, carts, favorites, flags & ~CHECKOUT)
 
 
+@lru_cache(maxsize=4096)
 def _hour_end(calendar: Calendar, day: int, hour: int) -> int:
     """The last microsecond of the hour: categories of visits are settled by the hour."""
     starts = calendar.hours(day)
