@@ -1,0 +1,1 @@
+"""What stands beside us: limits (a raw echo), and the same work as it is usually written."""
