@@ -103,6 +103,11 @@ async def claim_all(
     return {one: taken.get(one) or InProgress() for one in ordered if one.place not in mine}
 
 
+async def look_up_all(session: AsyncConnection, table: Table, wanted: Sequence[Claim]) -> dict[Claim, Taken]:
+    """Those of the claims that are taken, in one statement."""
+    return await _load(session, table, wanted) if wanted else {}
+
+
 async def look_up(session: AsyncConnection, table: Table, wanted: Claim) -> Kept | None:
     """The answer kept for this claim, if any. Raises IdempotencyMismatch, Conflict."""
     taken = (await _load(session, table, [wanted])).get(wanted)

@@ -177,18 +177,29 @@ def response(made: dict[str, Any], request: Request, headers: Mapping[str, str])
     """The answer to this request with its own language, instance and request id."""
     english, chinese = TITLES[made["code"]]
     language = language_of(request.headers.get("accept-language"))
-    made = {
-        **made,
+    own = {
         "title": chinese if language == "zh" else english,
         "instance": request.url.path,
         "request_id": request_id_of(request),
     }
     return Response(
-        wire.encode(made),
+        wire.encode(_in_order({**made, **own})),
         status_code=made["status"],
         headers={**headers, "Content-Language": language},
         media_type=MEDIA_TYPE,
     )
+
+
+_ORDER = ("type", "title", "status", "detail", "instance", "pointer", "code", "message", "request_id", "errors")
+
+
+def _in_order(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The same order for a problem that was kept (PostgreSQL sorts otherwise) as for one that is new."""
+    names = sorted(members, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+    ordered = {name: members[name] for name in names}
+    if "errors" in ordered:
+        ordered["errors"] = [_in_order(error) for error in ordered["errors"]]
+    return ordered
 
 
 def answer(error: BaseException, request: Request) -> Response:
