@@ -42,7 +42,7 @@ async def demo(
     with until_stopped(), folder(data) as place:
         async with listening(_quiet if as_json else _show) as inbox:
             os.environ["OPSWIRE_WEBHOOK_ALLOW"] = "127.0.0.1"
-            os.environ.setdefault("OPSWIRE_KPI_GRACE_SECONDS", "2")
+            os.environ["OPSWIRE_KPI_SETTLE_SECONDS"] = "0"
             async with (
                 running_platform(wish_of(place, ports_from, "demo")) as platform,
                 open_shop(platform, platform.store) as shop,

@@ -54,18 +54,19 @@ class Moment:
 
     watermark: datetime
     now: datetime
+    settle: timedelta = SETTLED
 
     @property
     def until(self) -> datetime:
         """Buckets that end by then are complete."""
-        return self.watermark - SETTLED
+        return self.watermark - self.settle
 
 
-async def measure(transactions: Transactions) -> int:
+async def measure(transactions: Transactions, settle: timedelta = SETTLED) -> int:
     """Measure every bucket that is due; how many were. One process at a time does the work."""
     measured = 0
     for clock in await stores_of(transactions):
-        while count := await _measure_some(transactions, clock):
+        while count := await _measure_some(transactions, clock, settle):
             measured += count
     return measured
 
@@ -76,12 +77,12 @@ async def stores_of(transactions: Transactions) -> list[StoreClock]:
     return [StoreClock(store, calendar_of(zone), currency, us) for store, zone, currency, us in rows]
 
 
-async def _measure_some(transactions: Transactions, clock: StoreClock) -> int:
+async def _measure_some(transactions: Transactions, clock: StoreClock, settle: timedelta) -> int:
     async with transactions.begin() as tx:
         connection = await driver(tx.session)
         if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
             return 0
-        moment = await load_moment(tx)
+        moment = await load_moment(tx, settle)
         if moment is None:
             return 0
         settled = await settled_imports(connection, clock.store, moment.watermark)
@@ -95,12 +96,12 @@ async def _measure_some(transactions: Transactions, clock: StoreClock) -> int:
         return len(due)
 
 
-async def load_moment(tx: Transaction) -> Moment | None:
+async def load_moment(tx: Transaction, settle: timedelta = SETTLED) -> Moment | None:
     """None while the watermark of any topic that is read is unknown."""
     marks = await load_watermarks(tx.session, EVENT_TABLES.watermark, CONSUMER)
     known = [marks.get(topic) for topic in READ_TOPICS]
     proven = [mark for mark in known if mark is not None]
-    return Moment(min(proven), tx.now) if len(proven) == len(known) else None
+    return Moment(min(proven), tx.now, settle) if len(proven) == len(known) else None
 
 
 # what is due

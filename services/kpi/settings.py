@@ -14,3 +14,6 @@ class KpiSettings(Settings):
     consume: bool = Field(
         default=True, description="Whether this process folds events into figures; workers at the front door need not"
     )
+    settle_seconds: float = Field(
+        default=300.0, ge=0, description="From a bucket's end to its measuring, by the watermark of the events (D27)"
+    )
