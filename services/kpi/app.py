@@ -10,7 +10,7 @@ from libs.service.runtime import Runtime, open_runtime
 from services.kpi import api, desk, front_door, handlers, rebuilds, tables
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
-from services.kpi.garbage import collect, collect_between_batches
+from services.kpi.garbage import collect_between_batches
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
 from services.kpi.rebuild import carry_out
@@ -30,6 +30,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
             self_deduplicating=frozenset({"traffic"}),
             decode=read_record,
         )
+        runtime.loop("collect garbage", collect_between_batches)
         runtime.every(
             "measure buckets", 1.0, lambda: measure(runtime.worker, timedelta(seconds=settings.settle_seconds))
         )
