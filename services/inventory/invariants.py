@@ -42,10 +42,15 @@ _CHECKS = {
         FROM ledger FULL JOIN lines USING (store, sku, state)
         WHERE coalesce(ledger.units, 0) <> coalesce(lines.units, 0)
     """,
-    "what comes in and goes out adds up to what is there": f"""
-        SELECT store, sku, coalesce(sum(quantity) FILTER (WHERE state <> 'outside'), 0),
-               coalesce(-sum(quantity) FILTER (WHERE state = 'outside'), 0)
-        FROM ({_LEDGER}) AS m GROUP BY store, sku HAVING sum(quantity) <> 0
+    "what came in and did not go out is there": f"""
+        WITH ledger AS (SELECT store, sku, -sum(quantity) AS units FROM ({_LEDGER}) AS m
+                        WHERE state = 'outside' GROUP BY store, sku),
+             gone AS (SELECT store, sku, sum(shipped + sold) AS units FROM inventory.reservation_line
+                      GROUP BY store, sku),
+             there AS (SELECT v.store, v.sku, on_hand + short + "returning" + damaged + coalesce(gone.units, 0) AS units
+                       FROM inventory.level v LEFT JOIN gone USING (store, sku))
+        SELECT store, sku, coalesce(ledger.units, 0), coalesce(there.units, 0)
+        FROM ledger FULL JOIN there USING (store, sku) WHERE coalesce(ledger.units, 0) <> coalesce(there.units, 0)
     """,
     "reserved is the sum of the open lines": """
         WITH open AS (SELECT l.store, l.sku,
