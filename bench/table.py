@@ -25,7 +25,8 @@ def rows_of(claim: Claim) -> list[Row]:
     """One row a series beside ours; a goal stands with the series it compares with, else in the first row."""
     verdicts = claim.verdicts()
     own = "; ".join(verdict_text(v) for v in verdicts if v.goal.against is None)
-    first = (claim.name, figure(claim.ours, claim.unit))
+    what = claim.name if claim.ours.name == "opswire" else f"{claim.name}: {claim.ours.name}"
+    first = (what, figure(claim.ours, claim.unit))
     if not claim.beside:
         return [(*first, "", "", "", own)]
     rows: list[Row] = []

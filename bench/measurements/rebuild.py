@@ -1,4 +1,4 @@
-"""Figures anew from the journal, compared row by row with the live ones; the live path folds the same events beside it."""
+"""Figures anew from the journal, compared row by row with the live ones, beside the live path on the same events."""
 
 from bench.claims import Outcome, claim_of
 from bench.goals import LIVE
