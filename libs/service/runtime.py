@@ -1,10 +1,11 @@
 """What a running service is made of, put together once, in its `app.py`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from libs.events.open import open_bus
 from libs.events.outbox import Relay, Until, emptied
 from libs.events.tables import EventTables, event_tables
 from libs.events.transaction import Transactions, utc_now
-from libs.service import auth, idempotency, stores
+from libs.service import auth, idempotency, readiness, stores
 from libs.service.auth import KeptKey, Keyring
 from libs.service.database import api_role, create_engine, worker_role
 from libs.service.logging import get_logger
@@ -223,42 +224,44 @@ def open_runtime(
     `beats`: `until` of the owned topics that are not fed by the outbox alone. `migrations`: their folder, where it is
     not the usual one.
     """
-    engine = create_engine(
-        settings.database_url.get_secret_value(),
-        name=f"opswire {name}",
-        pool_size=settings.pool_size,
-        max_overflow=settings.pool_overflow,
-    )
-    bus = bus or open_bus(
-        settings.database_url.get_secret_value(),
-        kafka=settings.kafka,
-        prefix=settings.topic_prefix,
-        installation=lambda: runtime.installation.id,
-    )
-    relay = Relay(
-        service=name,
-        role=worker_role(name),
-        engine=engine,
-        bus=bus,
-        outbox=tables.events.outbox,
-        clock=clock,
-        beats=_beats(name, beats or {}),
-    )
-    begin = {"service": name, "outbox": tables.events.outbox, "clock": clock, "committed": relay.wake}
+    engine = _engine(settings, name)
+    bus = bus or _bus(settings, lambda: runtime.installation.id)
+    outbox = tables.events.outbox
+    own = _beats(name, beats or {})
+    relay = Relay(service=name, role=worker_role(name), engine=engine, bus=bus, outbox=outbox, clock=clock, beats=own)
+    transactions = partial(Transactions, engine, service=name, outbox=outbox, clock=clock, committed=relay.wake)
     runtime = Runtime(
         name=name,
         settings=settings,
         tables=tables,
         engine=engine,
         bus=bus,
-        api=Transactions(engine, role=api_role(name), **begin),  # type: ignore[arg-type]
-        worker=Transactions(engine, role=worker_role(name), **begin),  # type: ignore[arg-type]
+        api=transactions(role=api_role(name)),
+        worker=transactions(role=worker_role(name)),
         relay=relay,
         clock=clock,
         migrations=migrations,
     )
     _furnish(runtime)
     return runtime
+
+
+def _engine(settings: Settings, name: str) -> AsyncEngine:
+    return create_engine(
+        settings.database_url.get_secret_value(),
+        name=f"opswire {name}",
+        pool_size=settings.pool_size,
+        max_overflow=settings.pool_overflow,
+    )
+
+
+def _bus(settings: Settings, installation: Callable[[], str]) -> Bus:
+    return open_bus(
+        settings.database_url.get_secret_value(),
+        kafka=settings.kafka,
+        prefix=settings.topic_prefix,
+        installation=installation,
+    )
 
 
 def _beats(name: str, given: Mapping[str, Until]) -> dict[str, Until]:
@@ -271,48 +274,8 @@ def _furnish(runtime: Runtime) -> None:
     runtime.every("last uses of keys", 30, runtime._save_last_uses)
     runtime.every("watchdog", 5, runtime._watch)
     runtime.every("purge kept answers", 600, runtime._purge)
-    runtime.check("database", lambda: _database(runtime))
-    runtime.check("bus", lambda: _bus(runtime))
-    runtime.check("progress", lambda: _progress(runtime))
+    runtime.check("database", lambda: readiness.database(runtime))
+    runtime.check("bus", lambda: readiness.bus(runtime))
+    runtime.check("progress", lambda: readiness.progress(runtime))
     pool: Any = runtime.engine.pool
     POOL_CONNECTIONS.labels(runtime.name).set_function(lambda: float(pool.checkedout()))
-
-
-async def _database(runtime: Runtime) -> str | None:
-    try:
-        async with asyncio.timeout(2), runtime.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-    except Exception as error:  # noqa: BLE001 - readiness tells whatever it is
-        return f"not answering ({type(error).__name__})"
-    return None
-
-
-async def _bus(runtime: Runtime) -> str | None:
-    owned: Sequence[str] = sorted(runtime.relay.beats)
-    try:
-        async with asyncio.timeout(2):
-            for topic in owned[:1]:
-                await runtime.bus.bounds(topic)
-    except Exception as error:  # noqa: BLE001 - readiness tells whatever it is
-        return f"not answering ({type(error).__name__})"
-    return None
-
-
-async def _progress(runtime: Runtime) -> str | None:
-    stalled = [c.group for c in runtime.consumers if c.stalled_since or runtime.watchdog.stalled(c.group)]
-    if stalled:
-        return f"records wait and none is applied: {', '.join(stalled)}"
-    return await _outbox(runtime)
-
-
-async def _outbox(runtime: Runtime) -> str | None:
-    """Asked of the table, not of our own relay: another process of the service may be the one that publishes."""
-    oldest_at = text(f"SELECT written_at FROM {runtime.tables.events.outbox.fullname} ORDER BY id LIMIT 1")
-    try:
-        async with asyncio.timeout(2), runtime.worker.begin(read_only=True) as tx:
-            oldest = await tx.session.scalar(oldest_at)
-    except Exception as error:  # noqa: BLE001 - readiness tells whatever it is
-        return f"unknown ({type(error).__name__})"
-    if oldest is not None and (runtime.clock() - oldest).total_seconds() > runtime.settings.stalled_seconds / 2:
-        return f"events wait in the outbox since {oldest:%H:%M:%S} UTC"
-    return None
