@@ -1,5 +1,6 @@
 """Stores as every service needs them: zone, currency, language; read from `access.stores`, kept for seconds (D4)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
@@ -35,15 +36,23 @@ class Stores:
     def __init__(self, load: LoadStores) -> None:
         self._load = load
         self._cache: dict[str, tuple[float, StoreInfo]] = {}
+        self._asked: dict[str, asyncio.Future[list[StoreInfo]]] = {}
 
     async def get(self, store: str) -> StoreInfo:
-        """The store. Raises NotFound."""
+        """The store; several callers share one look-up. Raises NotFound."""
         cached = self._cache.get(store)
         if cached is not None and cached[0] > monotonic():
             return cached[1]
-        for info in await self._load(store):
+        for info in await self._look_up(store):
             return self._keep(info)
         raise NotFound("there is no such store")
+
+    async def _look_up(self, store: str) -> list[StoreInfo]:
+        asked = self._asked.get(store)
+        if asked is None:
+            asked = self._asked[store] = asyncio.ensure_future(self._load(store))
+            asked.add_done_callback(lambda done: (self._asked.pop(store, None), done.cancelled() or done.exception()))
+        return await asyncio.shield(asked)
 
     async def every(self) -> list[StoreInfo]:
         """All stores, by id."""
