@@ -42,6 +42,18 @@ class InvalidBody(Problem):
     status, code = 400, "invalid_json"
 
 
+class InvalidRequest(Problem):
+    """What came is no HTTP request."""
+
+    status, code = 400, "invalid_request"
+
+
+class HeadTooLarge(Problem):
+    """More address and headers than any call needs."""
+
+    status, code = 431, "head_too_large"
+
+
 class Unauthenticated(Problem):
     """No key, or none that is good at this time."""
 

@@ -20,6 +20,7 @@ from libs.events.bus import BusRefused
 from libs.events.failures import Stop, Verdict, decide
 from libs.service import logging
 from libs.service.migration import MissingMigration
+from libs.service.protocol import BoundedProtocol
 from libs.service.runtime import Loop, LoopEnded, Runtime
 from libs.service.settings import Settings
 
@@ -143,7 +144,7 @@ def _config(settings: Settings, app: Any) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        http=BoundedProtocol,
         lifespan="off",
         ws="none",
         access_log=False,

@@ -25,6 +25,8 @@ GREATEST_ERRORS = 100
 TITLES: Mapping[str, tuple[str, str]] = {
     "internal": ("Something went wrong on our side", "服务器内部错误"),
     "invalid_json": ("The body cannot be read", "请求体无法解析"),
+    "invalid_request": ("This is no HTTP request", "不是有效的 HTTP 请求"),
+    "head_too_large": ("The address and headers are too large", "请求头过大"),
     "unauthenticated": ("A valid key is needed", "需要有效的密钥"),
     "forbidden": ("The key does not allow this", "密钥没有此权限"),
     "not_found": ("There is no such thing", "对象不存在"),

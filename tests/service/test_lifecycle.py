@@ -215,3 +215,57 @@ async def test_a_loop_that_ends_in_the_same_process_is_raised(example: Example) 
     assert "relay" in example.runtime.loops
     with pytest.raises(ValueError, match="relay"):
         example.runtime.loop("relay", example.runtime.relay.run)
+
+
+# what is no proper request
+
+
+def _say(process: Process, *parts: bytes, pause: float = 0.0) -> bytes:
+    """Send raw bytes and read until the other side closes."""
+    host, port = "127.0.0.1", int(process.url.rpartition(":")[2])
+    with socket.create_connection((host, port), timeout=10) as connection:
+        heard = b""
+        try:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+            while chunk := connection.recv(65536):
+                heard += chunk
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+    return heard
+
+
+NONSENSE = (
+    b"hello\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\x16\x03\x01",
+)
+
+
+async def test_what_is_no_http_request_gets_a_problem_and_harms_nobody(start: Start, example_database: str) -> None:
+    process = start(example_database)
+    process.wait_until_ready()
+    for nonsense in (
+        b"hello\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\x16\x03\x01",
+    ):
+        heard = _say(process, nonsense + b"\r\n" * 4)
+        assert heard.startswith(b"HTTP/1.1 400 "), heard
+        assert b"application/problem+json" in heard
+    endless = _say(process, b"GET / HTTP/1.1\r\nX: ", *[b"x" * 65536] * 20)
+    assert endless.startswith(b"HTTP/1.1 431 ") or endless == b"", "answered, or the connection was cut while we sent"
+    many = _say(process, b"GET / HTTP/1.1\r\n", *[b"X-Y: z\r\n" * 1000] * 20)
+    assert many.startswith(b"HTTP/1.1 431 ") or many == b""
+    assert httpx2.get(f"{process.url}/healthz").status_code == 200
+
+
+async def test_two_requests_over_one_connection_are_both_answered(start: Start, example_database: str) -> None:
+    process = start(example_database)
+    process.wait_until_ready()
+    one = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    last = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert _say(process, one + one, one, last, pause=0.2).count(b"HTTP/1.1 200 OK") == 4
