@@ -216,13 +216,11 @@ async def test_windows_have_their_own_distinct_counts_and_first_touches(shop: St
 # sabotage twins
 
 
-async def test_without_the_5_minutes_an_hour_is_measured_too_early(
-    shop: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(measuring, "SETTLED", timedelta(0))
+async def test_without_the_5_minutes_an_hour_is_measured_too_early(shop: Stage) -> None:
     await shop.apply([view(shop, "v1", MORNING, "a")])
     await complete_until(shop, datetime(2026, 1, 5, 3, 0, tzinfo=UTC))
-    assert await measured(shop, "hour", "2026-01-05T10") != {}
+    assert await measure(shop.transactions) == 0
+    assert await measure(shop.transactions, timedelta(0)) == 1
 
 
 async def test_judged_by_traffic_alone_a_bucket_completes_without_its_orders(
