@@ -4,6 +4,7 @@ from enum import Enum
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from libs.events.bus import BusRefused, BusUnavailable
 
@@ -32,7 +33,7 @@ def decide(error: BaseException) -> Verdict:
     """Retry what may pass, stop where the log or the deployment is wrong, dead-letter what the event itself causes."""
     if isinstance(error, (Stop, BusRefused)):
         return Verdict.STOP
-    if isinstance(error, (Transient, BusUnavailable, OSError, TimeoutError)):
+    if isinstance(error, (Transient, BusUnavailable, OSError, TimeoutError, PoolTimeout)):
         return Verdict.RETRY
     if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError)):
         return Verdict.RETRY  # the second is what a statement gets whose connection breaks at that very moment

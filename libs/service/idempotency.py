@@ -105,7 +105,7 @@ async def claim_all(
 
 async def look_up_all(session: AsyncConnection, table: Table, wanted: Sequence[Claim]) -> dict[Claim, Taken]:
     """Those of the claims that are taken, in one statement."""
-    return await _load(session, table, wanted) if wanted else {}
+    return await _load(session, table, wanted)
 
 
 async def look_up(session: AsyncConnection, table: Table, wanted: Claim) -> Kept | None:
@@ -136,6 +136,12 @@ async def keep_all(session: AsyncConnection, table: Table, answers: Mapping[Clai
             "problem": [None if one.problem is None else json.dumps(one.problem, ensure_ascii=False) for one in kept],
         },
     )
+
+
+async def give_up(session: AsyncConnection, table: Table, claims: Sequence[Claim]) -> None:
+    """Take claims back, in the transaction that made them: the next call with one of them is a first one."""
+    if claims:
+        await session.execute(_forgetting(table.fullname), _columns(claims))
 
 
 async def purge(session: AsyncConnection, table: Table, before: datetime) -> int:
@@ -188,6 +194,11 @@ def _claiming(table: str) -> TextClause:
 @cache
 def _loading(table: str) -> TextClause:
     return text(f"SELECT t.* FROM {table} t JOIN {_places()} USING (store, route, key) WHERE t.status IS NOT NULL")
+
+
+@cache
+def _forgetting(table: str) -> TextClause:
+    return text(f"DELETE FROM {table} t USING {_places()} WHERE (t.store, t.route, t.key) = (a.store, a.route, a.key)")
 
 
 @cache

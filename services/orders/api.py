@@ -38,11 +38,12 @@ from services.orders.bodies import (
 )
 from services.orders.domain.review import Consignee
 from services.orders.domain.state import Decision, Hold, Order, Status
-from services.orders.equipment import Equipped
+from services.orders.equipment import AtTheTill, Equipped
 from services.orders.handlers import parcels, paying, placing, returning, stores
 from services.orders.handlers.common import Guard, not_in_future
 from services.orders.handlers.placing import Kit, Wish
 from services.orders.sealing import masked
+from services.orders.till import Buyer
 
 router = Router(tag="orders")
 
@@ -58,22 +59,20 @@ NOW = StepBody()
 
 
 @router.post("/v1/orders", scope="orders:write", status_code=201)
-async def place_order(body: OrderBody, call: Call, kit: Equipped) -> Response:
+async def place_order(body: OrderBody, call: Call, till: AtTheTill) -> Response:
     """Place an order: of the storefront with its stock held first, of any other origin as a fact (D12, INV-5)."""
     order_id = call.id_or_derived(body.order_id)
-    asked = body.asked(order_id, call.runtime.clock(), call.runtime.installation.pseudonyms)
-
-    async def prepare() -> Hold | None:
-        async with call.read() as reads:
-            ready = await placing.prepare(asked, reads, currency=(await call.store_info()).currency)
-        return await placing.hold_stock(ready, kit, call.store, call.runtime.clock())
-
-    async def action(tx: Transaction, hold: Hold | None) -> Answer:
-        order = await placing.place(asked, hold, tx, kit)
-        shown = Shown(tx.store, order, masked(asked.consignee) if asked.consignee else None)
-        return Answer(201, order_body(shown), etag=order.version, location=f"/v1/orders/{order.order_id}")
-
-    return await call.once_after(prepare, action, natural=("order", order_id))
+    pseudonyms = call.runtime.installation.pseudonyms
+    store = await call.store_info()
+    buyer = Buyer(
+        store=call.store,
+        claims=call.claims(("order", order_id)),
+        asked=body.asked(order_id, call.runtime.clock(), pseudonyms, call.import_id),
+        currency=store.currency,
+        zone=store.zone,
+    )
+    given = await till.sell(buyer)
+    return call.given(given.kept, repeated=given.repeated)
 
 
 @router.get("/v1/orders/{order_id}", scope="orders:read")

@@ -13,6 +13,7 @@ from services.orders.handlers.placing import Kit
 from services.orders.sealing import Sealer
 from services.orders.settings import OrdersSettings
 from services.orders.stock import HttpStock, Stock
+from services.orders.till import Till
 
 
 def build(settings: OrdersSettings, stock: Stock | None = None) -> tuple[Runtime, FastAPI]:
@@ -27,9 +28,13 @@ def build(settings: OrdersSettings, stock: Stock | None = None) -> tuple[Runtime
         limits=Limits(settings.review_quantity, settings.review_amount_cents),
         keep_personal=timedelta(days=settings.personal_data_days),
     )
+    till = Till(runtime.api, tables.SHARED.idempotency, kit, lambda: runtime.clock())
+    runtime.loop("till: looking", till.looking.run)
+    runtime.loop("till: making", till.making.run)
     runtime.consume(reactions.REACTIONS)
     runtime.every("timers of orders", 1.0, lambda: reactions.run_timers(runtime.worker, stock))
     runtime.every("forget personal data", 600.0, lambda: reactions.forget_personal_data(runtime.worker))
     app = create_app(runtime, [api.router, imports_api.router])
     app.state.kit = kit
+    app.state.till = till
     return runtime, app

@@ -123,7 +123,7 @@ class OrderBody(Body):
     placed_at: Instant | None = None
     hold_minutes: Annotated[int, Field(ge=1, le=1_440)] | None = None
 
-    def asked(self, order_id: str, now: datetime, pseudonyms: Pseudonyms) -> Asked:
+    def asked(self, order_id: str, now: datetime, pseudonyms: Pseudonyms, import_id: str | None) -> Asked:
         """What is asked for, with the customer's pseudonym in the place of a phone number or a mail address (D7)."""
         return Asked(
             order=Order(
@@ -141,6 +141,7 @@ class OrderBody(Body):
                 source=self.source,
                 campaign=self.campaign,
                 visitor_id=self.visitor_id,
+                import_id=import_id,
             ),
             consignee=self.consignee.consignee() if self.consignee else None,
             reservation_id=self.reservation_id,

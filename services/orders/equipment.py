@@ -6,6 +6,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from services.orders.handlers.placing import Kit
+from services.orders.till import Till
 
 
 def kit_of(request: Request) -> Kit:
@@ -15,3 +16,12 @@ def kit_of(request: Request) -> Kit:
 
 
 Equipped = Annotated[Kit, Depends(kit_of)]
+
+
+def till_of(request: Request) -> Till:
+    """The till of this process."""
+    till: Till = request.app.state.till
+    return till
+
+
+AtTheTill = Annotated[Till, Depends(till_of)]

@@ -133,6 +133,7 @@ _PLAIN = (
     "cancelled_by",
     "cancel_reason",
     "backordered_at",
+    "import_id",
     "version",
 )
 """Columns that are attributes of the order."""

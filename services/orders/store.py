@@ -58,6 +58,13 @@ async def _children(
     return found
 
 
+async def find_existing(session: AsyncConnection, store: str, order_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the ids that orders have."""
+    c = tables.orders.c
+    query = select(c.order_id).where(c.store == store, c.order_id == func.any(list(order_ids)))
+    return frozenset((await session.execute(query)).scalars())
+
+
 async def find_owner(session: AsyncConnection, store: str, kind: str, key: str) -> str | None:
     """The order that a thing belongs to; `kind` is payments, shipments, returns or refunds."""
     return (await find_owners(session, store, kind, [key])).get(key)
@@ -130,13 +137,11 @@ async def find_buyers(session: AsyncConnection, store: str, customer_ids: Iterab
 # saving
 
 
-async def insert_orders(
-    session: AsyncConnection, store: str, orders: Sequence[Order], *, import_id: str | None = None
-) -> frozenset[str]:
+async def insert_orders(session: AsyncConnection, store: str, orders: Sequence[Order]) -> frozenset[str]:
     """Insert new orders with all that happened to them; the ids that were new. Existing ones stay as they are."""
     new: set[str] = set()
     for some in _parts(orders):
-        order_rows = [rows.order_row(store, order) | {"import_id": import_id} for order in some]
+        order_rows = [rows.order_row(store, order) for order in some]
         inserted = await insert_rows(session, tables.orders, order_rows, returning="order_id")
         new.update(inserted)
         await _insert_children(session, rows.child_rows(store, ((None, o) for o in some if o.order_id in new)))

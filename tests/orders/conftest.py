@@ -1,5 +1,6 @@
 """The orders service on a real database, with its stock on a shelf in memory and a clock that the test turns."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -166,7 +167,7 @@ def payment_json(payment_id: str, amount_cents: int, **changes: Any) -> dict[str
 
 @pytest.fixture(scope="module")
 async def shop(database: str) -> AsyncIterator[Shop]:
-    """The service, started, its loops not running: what it would publish stays in the outbox for the test to read."""
+    """The service with the loops of its till alone: what it would publish stays in the outbox to be read."""
     shelf = Shelf({"A001": 10**6, "B002": 10**6, "RARE": 1}, NOON)
     runtime, app = build(OrdersSettings(database_url=SecretStr(database)), shelf)
     made = Shop(runtime, app, shelf)
@@ -175,7 +176,12 @@ async def shop(database: str) -> AsyncIterator[Shop]:
     runtime.clock = lambda: made.now
     await runtime.start()
     await _furnish(made)
-    yield made
+    lanes = (app.state.till.looking, app.state.till.making)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(lane.run()) for lane in lanes]
+        yield made
+        for task in tasks:
+            task.cancel()
     await runtime.close()
 
 

@@ -235,6 +235,7 @@ class Order:
     cancelled_by: CancelledBy | None = None
     cancel_reason: str | None = None
     backordered_at: datetime | None = None
+    import_id: str | None = None
     version: int = 1
 
     @property

@@ -48,10 +48,10 @@ async def save(tx: Transaction, store: str, before: Order, decided: Decided) -> 
     return saved
 
 
-def tell(tx: Transaction, store: str, happened: Iterable[Dated]) -> None:
+def tell(tx: Transaction, store: str, happened: Iterable[Dated], *, import_id: str | None = None) -> None:
     """Have the events published with the commit."""
     for dated in happened:
-        tx.emit(dated.event, store=store, time=dated.at)
+        tx.emit(dated.event, store=store, time=dated.at, import_id=import_id)
 
 
 async def _set_timers(tx: Transaction, store: str, before: Order, after: Order) -> None:

@@ -72,16 +72,14 @@ async def take_in(gathered: Gathered, tx: Transaction, kit: Kit) -> tuple[dict[s
     """Decide about everything that a file tells, and write nothing. Orders with an error are left out as a whole."""
     known = await _look_up(gathered.told, tx)
     decided = gathered.copy()
-    taken = await asyncio.to_thread(_decide, decided, known, kit)
+    taken = await asyncio.to_thread(_decide, decided, known, kit, tx.import_id)
     return taken, _report(decided, taken)
 
 
 async def write(taken: dict[str, Taken], tx: Transaction, kit: Kit) -> None:
     """Write what was decided: orders, personal data, timers, events. Raises Transient when another call was quicker."""
     new = [one for one in taken.values() if one.before is None and one.after is not None]
-    inserted = await db.insert_orders(
-        tx.session, tx.store, [one.after for one in new if one.after], import_id=tx.import_id
-    )
+    inserted = await db.insert_orders(tx.session, tx.store, [one.after for one in new if one.after])
     if len(inserted) < len(new):
         raise Transient("the same orders came in at the same time")
     changes = [(o.before, o.after) for o in taken.values() if o.before and o.after and o.before is not o.after]
@@ -122,7 +120,7 @@ def _refund_of(one: Told) -> Refund | None:
 # deciding
 
 
-def _decide(gathered: Gathered, known: Known, kit: Kit) -> dict[str, Taken]:
+def _decide(gathered: Gathered, known: Known, kit: Kit, import_id: str | None) -> dict[str, Taken]:
     """Go through the file in its order; pure but for the errors that it adds to `gathered`."""
     taken: dict[str, Taken] = {}
     buyers = set(known.buyers)
@@ -135,7 +133,7 @@ def _decide(gathered: Gathered, known: Known, kit: Kit) -> dict[str, Taken]:
             one = taken[told.order_id] = Taken(before, before)
         try:
             _refuse_taken(told, known)
-            _take(told, one, known, buyers, kit)
+            _take(told, one, known, buyers, kit, import_id)
         except Problem as problem:
             gathered.refuse(told.order_id, problem_errors(told.row, problem))
         except _TakenElsewhere as other:
@@ -164,9 +162,10 @@ def _refuse_other(owner: str | None, order_id: str, column: str) -> None:
         raise _TakenElsewhere(column)
 
 
-def _take(told: Told, one: Taken, known: Known, buyers: set[str], kit: Kit) -> None:
+def _take(told: Told, one: Taken, known: Known, buyers: set[str], kit: Kit, import_id: str | None) -> None:
     if isinstance(told.what, Sale):
-        _take_sale(told.what, one, known, buyers, kit)
+        sale = replace(told.what, order=replace(told.what.order, import_id=import_id))
+        _take_sale(sale, one, known, buyers, kit)
     elif isinstance(told.what, GoodsBack):
         one.after, happened = take_goods_back(one.after, told.what)
         one.happened += happened

@@ -1,15 +1,15 @@
 """Placing and amending: stock is held first, outside any transaction; then one transaction makes the order (D12)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from libs.events.transaction import Transaction
-from libs.service.errors import Conflict, NotFound, Overloaded, Validation, WrongState, fault
+from libs.service.errors import Conflict, NotFound, Overloaded, Problem, Validation, WrongState, fault
 from services.orders import store as db
 from services.orders.domain import life, money
 from services.orders.domain.review import Consignee, Limits, reasons_to_hold
-from services.orders.domain.state import Hold, HoldState, Line, Order, Status, Units, sum_units
+from services.orders.domain.state import Decided, Hold, HoldState, Line, Order, Status, Units, sum_units
 from services.orders.domain.timers import Due, timers_of
 from services.orders.handlers.common import Guard, load, not_in_future, policies, save, tell
 from services.orders.sealing import Sealer
@@ -44,10 +44,10 @@ class Asked:
     total_cents: int | None = None
 
 
-async def prepare(asked: Asked, reads: Transaction, *, currency: str) -> Asked:
-    """Check what can be checked before stock is asked for. Raises Validation, Conflict."""
+def check(asked: Asked, *, currency: str, now: datetime) -> None:
+    """Check what can be checked before stock is asked for. Raises Validation."""
     order = asked.order
-    not_in_future(order.placed_at, reads.now, "/placed_at")
+    not_in_future(order.placed_at, now, "/placed_at")
     if order.is_storefront:
         _check_storefront(order, currency)
     money.check_amounts(
@@ -57,9 +57,6 @@ async def prepare(asked: Asked, reads: Transaction, *, currency: str) -> Asked:
         items=asked.items_cents,
         total=asked.total_cents,
     )
-    if await db.load_order(reads.session, reads.store, order.order_id) is not None:
-        raise Conflict(f"order {order.order_id} exists with another content")
-    return replace(asked, hold=asked.hold or (await policies(reads, reads.store)).hold)
 
 
 def _check_storefront(order: Order, currency: str) -> None:
@@ -100,31 +97,71 @@ def _request(order: Order, reservation_id: str, hold: timedelta | None) -> HoldR
     )
 
 
-async def place(asked: Asked, hold: Hold | None, tx: Transaction, kit: Kit) -> Order:
-    """Make the order, if its hold still runs for a second. Raises Overloaded, Conflict."""
-    if hold is not None and hold.expires_at is not None and hold.expires_at - tx.now < LEAST_HOLD:
-        raise Overloaded("the hold ran out; try again")
-    order = await _with_kinds(replace(asked.order, hold=hold, accepted_at=tx.now), tx)
-    unknown = () if order.is_storefront else await unknown_skus(order.lines, tx)
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """An order that is ready to be made: its stock is held, unless it is a fact."""
+
+    asked: Asked
+    hold: Hold | None = None
+
+    @property
+    def order_id(self) -> str:
+        return self.asked.order.order_id
+
+    def lapses(self, now: datetime) -> bool:
+        """Whether the hold runs out at once."""
+        expires_at = self.hold.expires_at if self.hold else None
+        return expires_at is not None and expires_at - now < LEAST_HOLD
+
+
+async def place_all(placements: Sequence[Placement], tx: Transaction, kit: Kit) -> list[Order | Problem]:
+    """Make orders of one store, in a few statements for all; an order, or why there is none, for each.
+
+    Overloaded for a hold that does not run for another second, Conflict for an id that exists.
+    """
+    kinds = await db.load_kinds(tx.session, tx.store, {line.sku for p in placements for line in p.asked.order.lines})
+    alive = [p for p in placements if not p.lapses(tx.now)]
+    decided = {p.order_id: _decide(p, kinds, tx, kit) for p in alive}
+    new = await db.insert_orders(tx.session, tx.store, [order for order, _ in decided.values()])
+    await _keep_with([p for p in alive if p.order_id in new], decided, tx, kit)
+    return [_outcome(p, decided, new) for p in placements]
+
+
+def _outcome(placement: Placement, decided: Mapping[str, Decided], new: frozenset[str]) -> Order | Problem:
+    if placement.order_id not in decided:
+        return Overloaded("the hold ran out; try again")
+    if placement.order_id not in new:
+        return Conflict(f"order {placement.order_id} exists with another content")
+    return decided[placement.order_id][0]
+
+
+def _decide(placement: Placement, kinds: Mapping[str, str], tx: Transaction, kit: Kit) -> Decided:
+    """Review by rule, with the service lines marked as such, as far as the catalogue is known here (D9, D13)."""
+    asked = placement.asked
+    order = replace(asked.order, hold=placement.hold, accepted_at=tx.now)
+    if "service" in kinds.values():
+        order = replace(order, lines=tuple(mark_service(line, kinds.get(line.sku)) for line in order.lines))
+    unknown = () if order.is_storefront else tuple(line.sku for line in order.lines if line.sku not in kinds)
     reasons = reasons_to_hold(order.lines, order.total_cents, asked.consignee, unknown_skus=unknown, limits=kit.limits)
-    reviewed_at = tx.now if tx.import_id is None else order.placed_at
-    placed, happened = life.place(order, reasons, reviewed_at=reviewed_at)
-    if not await db.insert_orders(tx.session, tx.store, [placed], import_id=tx.import_id):
-        raise Conflict(f"order {order.order_id} exists with another content")
-    if asked.consignee is not None:
-        await keep_consignee(order.order_id, asked.consignee, tx, kit)
-    due = timers_of(placed, await policies(tx, tx.store), is_imported=tx.import_id is not None)
-    await db.arm_timers(tx.session, {Due(tx.store, kind, order.order_id): at for kind, at in due.items()})
-    tell(tx, tx.store, happened)
-    return placed
+    return life.place(order, reasons, reviewed_at=tx.now if order.import_id is None else order.placed_at)
 
 
-async def _with_kinds(order: Order, tx: Transaction) -> Order:
-    """The order with its service lines marked as such, as far as the catalogue is known here (D9)."""
-    kinds = await db.load_kinds(tx.session, tx.store, (line.sku for line in order.lines))
-    if "service" not in kinds.values():
-        return order
-    return replace(order, lines=tuple(mark_service(line, kinds.get(line.sku)) for line in order.lines))
+async def _keep_with(
+    placements: Sequence[Placement], decided: Mapping[str, Decided], tx: Transaction, kit: Kit
+) -> None:
+    """What comes with new orders: personal data, timers, events."""
+    sealed = {
+        p.order_id: kit.sealer.seal(tx.store, p.order_id, p.asked.consignee) for p in placements if p.asked.consignee
+    }
+    await db.save_consignees(tx.session, tx.store, sealed, forget_at=tx.now + kit.keep_personal)
+    current = await policies(tx, tx.store)
+    due: dict[Due, datetime] = {}
+    for placement in placements:
+        order, happened = decided[placement.order_id]
+        timers = timers_of(order, current, is_imported=order.import_id is not None)
+        due |= {Due(tx.store, kind, order.order_id): at for kind, at in timers.items()}
+        tell(tx, tx.store, happened, import_id=order.import_id)
+    await db.arm_timers(tx.session, due)
 
 
 def mark_service(line: Line, kind: str | None) -> Line:
