@@ -226,13 +226,6 @@ def reorder_body(row: Row[Any]) -> dict[str, Any] | None:
 
 def reconciled_body(line: Reconciled) -> dict[str, Any]:
     """A SKU's day, and what does not agree (INV-11)."""
-    by_flows = line.opening + line.receipts + line.returns + line.adjustments - line.shipped
-    checks = (
-        ("closing", by_flows, line.closing),
-        ("on_hand", line.on_hand_by_ledger, line.on_hand),
-        ("reserved", line.reserved_by_lines, line.reserved),
-        ("short", line.short_by_lines, line.short),
-    )
     return {
         "sku": line.sku,
         "opening": line.opening,
@@ -242,5 +235,5 @@ def reconciled_body(line: Reconciled) -> dict[str, Any]:
         "shipped": line.shipped,
         "closing": line.closing,
         "reserved": line.reserved,
-        "mismatches": [{"kind": kind, "expected": a, "found": b} for kind, a, b in checks if a != b],
+        "mismatches": [{"kind": kind, "expected": a, "found": b} for kind, a, b in line.mismatches()],
     }

@@ -26,6 +26,7 @@ from services.inventory.handlers.campaigns import end_campaigns
 from services.inventory.handlers.expiry import expire_holds
 from services.inventory.handlers.policies import put_policies_into_force
 from services.inventory.handlers.reactions import REACTIONS
+from services.inventory.handlers.reconciling import reconcile_days
 from services.inventory.invariants import violations
 from services.inventory.lane import Lane
 from services.inventory.settings import InventorySettings
@@ -105,6 +106,10 @@ class Depot:
         await expire_holds(self.runtime.worker)
         await end_campaigns(self.runtime.worker)
         await put_policies_into_force(self.runtime.worker)
+
+    async def reconcile(self) -> None:
+        """Reconcile the days that are over."""
+        await reconcile_days(self.runtime.worker, await self.runtime.stores.every())
 
     async def sql(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """Run a statement that sees every store."""

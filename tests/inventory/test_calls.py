@@ -12,6 +12,7 @@ from libs.events.contracts import (
     SkuListed,
     StockAdjusted,
     StockLevel,
+    StockMismatched,
     StockReceived,
     StockRefused,
     StockReserved,
@@ -436,3 +437,26 @@ async def test_a_day_is_reconciled(depot: Depot) -> None:
     }
     assert line["mismatches"] == []
     assert body["mismatch_count"] == 0
+
+
+async def test_a_day_that_is_over_is_reconciled_once_and_what_differs_is_told(depot: Depot) -> None:
+    await depot.stocked("W1", 10)
+    depot.tick(days=1)
+    await depot.reconcile()
+    await depot.sql("UPDATE inventory.level SET short = 3 WHERE sku = 'W1'")
+    await depot.events()
+    await depot.reconcile()
+    assert await depot.events() == [], "that day has been done"
+    depot.tick(days=1)
+    await depot.reconcile()
+    told = [e for e in await depot.events() if isinstance(e, StockMismatched)]
+    assert [(e.sku, e.kind, e.expected, e.found) for e in told] == [("W1", "short", 0, 3)]
+    await depot.sql("UPDATE inventory.level SET short = 0 WHERE sku = 'W1'")
+
+
+async def test_opening_stock_of_a_whole_catalogue_is_two_calls(depot: Depot) -> None:
+    skus = [{"sku": f"BULK{n}", "title": f"Bulk {n}", "price_cents": 100} for n in range(3_900)]
+    receipts = [{"receipt_id": f"bulk-{n}", "sku": f"BULK{n}", "quantity": 50} for n in range(3_900)]
+    accepted(await depot.call("PUT", "/v1/skus", json=skus))
+    body = accepted(await depot.post("/v1/receipts", receipts))
+    assert {item["status"] for item in body["items"]} == {"applied"}

@@ -1,8 +1,7 @@
 """The ledger and what is read from it: movements, slow movers, reorders, reconciliation."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from fastapi import Query
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from libs.service.pagination import Page, listing
 from libs.service.routes import Router
 from services.inventory.answers import movement_body, reconciled_body, reorder_body, slow_body
 from services.inventory.domain.policy import Policies
+from services.inventory.handlers.reconciling import bounds
 from services.inventory.store import catalogue, reads
 
 router = Router(tag="ledger")
@@ -90,12 +90,4 @@ async def reconciliation(call: Call, page: Page, day: Annotated[Day | None, Quer
                 "next_cursor": cursor,
             },
         )
-    )
-
-
-def bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """A store's day as instants: [start, end)."""
-    return (
-        datetime.combine(day, time(), zone),
-        datetime.combine(day + timedelta(days=1), time(), zone),
     )

@@ -146,6 +146,17 @@ class Reconciled:
     short: int
     short_by_lines: int
 
+    def mismatches(self) -> list[tuple[str, int, int]]:
+        """(what, expected, found) of all that does not agree."""
+        by_flows = self.opening + self.receipts + self.returns + self.adjustments - self.shipped
+        checks = (
+            ("closing", by_flows, self.closing),
+            ("on_hand", self.on_hand_by_ledger, self.on_hand),
+            ("reserved", self.reserved_by_lines, self.reserved),
+            ("short", self.short_by_lines, self.short),
+        )
+        return [check for check in checks if check[1] != check[2]]
+
 
 async def reconcile(
     session: AsyncConnection, store: str, *, start: datetime, end: datetime, after: str | None, limit: int
@@ -186,6 +197,26 @@ def _reconciled(level: Row[Any], day: Sequence[int], lines: tuple[int, int]) -> 
         short=level.short,
         short_by_lines=lines[1],
     )
+
+
+async def is_reconciled(session: AsyncConnection, store: str, day: str) -> bool:
+    """Whether that store day has been reconciled."""
+    found = await session.scalar(
+        text("SELECT 1 FROM inventory.reconciled_day WHERE store = :store AND day = :day"), {"store": store, "day": day}
+    )
+    return found is not None
+
+
+async def mark_reconciled(session: AsyncConnection, store: str, day: str, mismatches: int, now: datetime) -> bool:
+    """Remember that a store day has been reconciled; False where somebody else has."""
+    done = await session.execute(
+        text(
+            "INSERT INTO inventory.reconciled_day (store, day, mismatches, checked_at)"
+            " VALUES (:store, :day, :mismatches, :now) ON CONFLICT DO NOTHING"
+        ),
+        {"store": store, "day": day, "mismatches": mismatches, "now": now},
+    )
+    return done.rowcount > 0
 
 
 def _in_day(*kinds: str) -> str:
