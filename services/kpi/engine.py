@@ -12,6 +12,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
 
 from services.kpi.calendar import Calendar
@@ -27,12 +28,14 @@ from services.kpi.entities.sku import Sku
 from services.kpi.entities.touch import DIRECT, LOOK_BACK_US, Attribution, attribute
 from services.kpi.entities.visitor import IDLE_US, Day, Scope, Visit, scope_of
 from services.kpi.figures import NUMBERS, BucketsOf, Cell, Cells, Contribution, add_all, cells_of, difference
+from services.kpi.states import CROWDED
 
 Key = tuple[str, str]
 """(store, id) of an entity."""
 
 SLICE: Final = 1_000
 """Entities between two turns of the event loop, so that the database works meanwhile."""
+_ID_BYTES: Final = 8
 _NEAR_MIDNIGHT_US: Final = 5 * 60 * 1_000_000
 _REACH_DAYS: Final = 9
 """Days around a visit in which an order may depend on it, and whatever that order depends on: 7 and a margin."""
@@ -78,6 +81,8 @@ class Rows(Protocol):
     async def buyers(self, members: Sequence[Member]) -> Membership: ...
     async def skus(self, keys: Sequence[Key]) -> dict[Key, Sku]: ...
     async def visitors_with_skus(self, keys: Sequence[Key]) -> dict[Key, set[int]]: ...
+    async def remember(self, identities: Sequence[bytes]) -> set[bytes]:
+        """Those of these that were not known before; they are from now on."""
 
     async def save_visitor_days(self, days: Mapping[Key, VisitorDays]) -> None: ...
     async def save_orders(self, found: Mapping[Key, Order]) -> None: ...
@@ -187,6 +192,8 @@ class _Work:
         self.buyers: Membership = {}
         self.changes: list[Change] = []
         self.repeats = 0
+        self.crowd: dict[bytes, bool] = {}
+        """events of crowded days -> whether they are new"""
 
     # merging
 
@@ -211,9 +218,22 @@ class _Work:
             wanted[key] = _days_of(visits, self.shops[key[0]].calendar)
         await self._touch(wanted)
         await self._touch_visitors_of(self.batch.orders)
+        await self._remember_crowds()
         for number, (key, visits) in enumerate(self.batch.visits.items()):
             self._merge_visits(key, visits)
             await _breathe(number)
+
+    async def _remember_crowds(self) -> None:
+        """A visitor with very many events in a day is a machine: his row must not grow with each of them."""
+        crowd: set[bytes] = set()
+        for key, visits in self.batch.visits.items():
+            ids, slot = self.visitors[key].ids, self.shops[key[0]].calendar.slot
+            days = {day for day, known in ids.items() if len(known) >= CROWDED * _ID_BYTES}
+            if days:
+                crowd.update(_identity(key, visit) for visit in visits if slot(visit.us)[0] in days)
+        if crowd:
+            new = await self.rows.remember(sorted(crowd))
+            self.crowd = {identity: identity in new for identity in crowd}
 
     async def _touch_visitors_of(self, keys: Iterable[Key]) -> None:
         """An order converts the session in or after which it was placed."""
@@ -239,7 +259,7 @@ class _Work:
         slot, ids = calendar.slot, visitor.ids
         for visit in visits:
             day, hour = slot(visit.us)
-            if visit.key in seen or (ids and _known(visit, day, ids, calendar)):
+            if visit.key in seen or (ids and _known(visit, day, ids, calendar)) or self._known_in_crowd(key, visit):
                 self.repeats += 1
                 continue
             seen.add(visit.key)
@@ -250,9 +270,13 @@ class _Work:
                 arrived.append((hour, visit))
         for day, arrived in fresh.items():
             visitor.after[day] = visitors.merge(visitor.before.get(day), arrived)
-            ids[day] = ids.get(day, b"") + b"".join([visit.key for _, visit in arrived])
+            if len(ids.get(day, b"")) < CROWDED * _ID_BYTES:
+                ids[day] = ids.get(day, b"") + b"".join([visit.key for _, visit in arrived])
             visitor.changed.add(day)
             visitor.causes += [visit.id for _, visit in arrived]
+
+    def _known_in_crowd(self, key: Key, visit: Visit) -> bool:
+        return bool(self.crowd) and not self.crowd.get(_identity(key, visit), True)
 
     async def _reach(self) -> None:
         """A session may run over midnight: the days that it joins change together."""
@@ -653,6 +677,10 @@ class _Work:
             if kept:
                 cells[cell] = {**cells.get(cell, {}), **kept}
         return Outcome(cells, self.changes, self.repeats)
+
+
+def _identity(key: Key, visit: Visit) -> bytes:
+    return blake2b(f"{key[0]}\0{key[1]}\0".encode() + visit.key, digest_size=16).digest()
 
 
 def _days_of(visits: Sequence[Visit], calendar: Calendar) -> set[int]:

@@ -29,6 +29,7 @@ class Memory:
         self.found_customers: dict[Key, bytes] = {}
         self.found_buyers: dict[Member, bytes] = {}
         self.found_skus: dict[Key, bytes] = {}
+        self.remembered: set[bytes] = set()
         self.seen_skus: dict[Key, dict[str, set[int]]] = {}
 
     async def visitor_days(self, ranges: Sequence[DayRange]) -> dict[Key, VisitorDays]:
@@ -77,6 +78,11 @@ class Memory:
             for visitor, days in self.seen_skus.get((store, sku), {}).items():
                 found.setdefault((store, visitor), set()).update(days)
         return found
+
+    async def remember(self, identities: Sequence[bytes]) -> set[bytes]:
+        new = set(identities) - self.remembered
+        self.remembered |= new
+        return new
 
     async def save_visitor_days(self, days: Mapping[Key, VisitorDays]) -> None:
         for key, changed in days.items():

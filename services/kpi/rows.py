@@ -86,6 +86,10 @@ class PostgresRows:
                     found[store, visitor].add(day)
         return found
 
+    async def remember(self, identities: Sequence[bytes]) -> set[bytes]:
+        rows = await self.connection.fetch(_REMEMBER, list(identities))
+        return {row[0] for row in rows}
+
     async def save_visitor_days(self, days: Mapping[Key, VisitorDays]) -> None:
         rows = [
             (*key, day, encode(stored.day), stored.ids)
@@ -172,6 +176,7 @@ INSERT INTO kpi.visitor_day (store, visitor, day, state, ids)
 SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[], $5::bytea[])
 ON CONFLICT (store, visitor, day) DO UPDATE SET state = excluded.state, ids = excluded.ids
 """
+_REMEMBER = "INSERT INTO kpi.seen (key) SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING RETURNING key"
 _DAYS_OF_STORE = "SELECT visitor, day, state FROM kpi.visitor_day WHERE store = $1 AND day BETWEEN $2 AND $3"
 
 _ORDERS = """

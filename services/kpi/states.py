@@ -21,6 +21,9 @@ decode_members: Final = msgspec.msgpack.Decoder(dict[str, tuple[int, int]]).deco
 decode_vector: Final = msgspec.msgpack.Decoder(dict[int, int]).decode
 decode_changes: Final = msgspec.msgpack.Decoder(dict[str, dict[int, int]]).decode
 
+CROWDED: Final = 10_000
+"""Ids that a visitor's day keeps in its own row."""
+
 _encode_sorted: Final = msgspec.msgpack.Encoder(order="sorted").encode
 _LENGTH: Final = 4
 
@@ -36,7 +39,9 @@ def canonical_vector(vector: Mapping[int, int]) -> bytes:
 
 
 def canonical_ids(ids: bytes) -> bytes:
-    """The ids of a visitor's day without the order of their arrival."""
+    """The ids of a visitor's day without the order of their arrival; of a crowded day which they are is chance."""
+    if len(ids) >= CROWDED * 8:
+        return b"crowded"
     return b"".join(sorted(ids[at : at + 8] for at in range(0, len(ids), 8)))
 
 

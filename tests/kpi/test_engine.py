@@ -287,6 +287,16 @@ def test_the_correction_names_the_late_event() -> None:
     assert asyncio.run(causes()) == ["late"]
 
 
+def test_the_row_of_a_machine_stops_growing_and_its_repeats_are_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    calendar = calendar_of("Asia/Shanghai")
+    monkeypatch.setattr(engine, "CROWDED", 5)
+    happened = [visit("bot", JULY + n * MINUTE, f"b{n}") for n in range(40)]
+    batches = [happened[:10], happened[5:30], happened[20:], happened]
+    rows, cells = asyncio.run(run(batches, calendar))
+    assert flat(cells) == expected(happened, [], calendar)
+    assert len(rows.days[STORE, "bot"].popitem()[1][1]) == 10 * 8
+
+
 def test_a_late_touch_moves_the_order_to_its_channel() -> None:
     calendar = calendar_of("Asia/Shanghai")
     sale = Sale("o1", JULY + 6 * DAY, 1000, [("A1", 1, 1000)], visitor="v", paid=JULY + 6 * DAY)
