@@ -17,7 +17,7 @@ CONSIGNEE = {"name": "张三", "phone": "13800005678", "province": "浙江", "ci
 PRICE = 1_000
 
 
-async def until(ask: Callable[[], Awaitable[T]], seconds: float = 30.0, every: float = 0.1) -> T:
+async def until(ask: Callable[[], Awaitable[T | None]], seconds: float = 30.0, every: float = 0.1) -> T:
     """What `ask` gives as soon as it is true. Fails with what it gave last."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (found := await ask()):
