@@ -32,11 +32,11 @@ class _Call(Generic[A, R]):
     answer: "asyncio.Future[R]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def give(self, answer: R | Exception) -> None:
-        """Answer, unless the caller has left; each gets his own copy of an error."""
+        """Answer, unless the caller has left."""
         if self.answer.done():
             return
         if isinstance(answer, Exception):
-            self.answer.set_exception(copy(answer))
+            self.answer.set_exception(answer)
         else:
             self.answer.set_result(answer)
 
@@ -51,6 +51,11 @@ class Lane(Generic[A, R]):
         self._waiting: OrderedDict[str, deque[_Call[A, R]]] = OrderedDict()
         self._count = 0
         self._asked = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that no batch has taken yet."""
+        return self._count
 
     async def ask(self, store: str, what: A, places: Collection[Hashable] = ()) -> R:
         """The answer. Of two calls with a place in common, the second is served after the first.
@@ -117,7 +122,7 @@ class Lane(Generic[A, R]):
     async def _one_by_one(self, store: str, calls: list[_Call[A, R]], error: Exception) -> None:
         if len(calls) == 1 or decide(error) is Verdict.RETRY:
             for call in calls:
-                call.give(error)
+                call.give(_own(error))
             return
         for call in calls:
             await self._turn(store, [call])
@@ -132,6 +137,14 @@ class Lane(Generic[A, R]):
                     raise
                 await asyncio.sleep(random.uniform(0.001, 0.01) * attempt)
         return await self._serve(store, asked)
+
+
+def _own(error: Exception) -> Exception:
+    """A copy, so that the tracebacks of several callers do not grow into each other; itself where it has no copies."""
+    try:
+        return copy(error)
+    except TypeError:
+        return error
 
 
 def _stopping() -> Overloaded:

@@ -11,7 +11,7 @@ from services.inventory.handlers.expiry import expire_holds
 from services.inventory.handlers.policies import put_policies_into_force
 from services.inventory.handlers.reactions import reactions
 from services.inventory.handlers.reconciling import reconcile_days
-from services.inventory.lane import Lane
+from services.inventory.lane import StockLane
 from services.inventory.pace import FEW, Pace
 from services.inventory.settings import InventorySettings
 
@@ -19,7 +19,7 @@ from services.inventory.settings import InventorySettings
 def build(settings: InventorySettings) -> tuple[Runtime, FastAPI]:
     """The service, not yet started."""
     runtime = open_runtime(settings, "inventory", tables.SHARED)
-    lane = Lane(runtime.api, tables.SHARED.idempotency)
+    lane = StockLane(runtime.api, tables.SHARED.idempotency)
     pace = Pace(lane)
     runtime.loop("lane", lane.run)
     pace.consumer = runtime.consume(reactions(pace.adjust), max_records=FEW)

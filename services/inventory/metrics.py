@@ -1,6 +1,6 @@
 """What inventory measures about itself."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge, Histogram
 
 LANE_BATCH = Histogram(
     "opswire_inventory_lane_batch_size",
@@ -8,4 +8,3 @@ LANE_BATCH = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
 )
 LANE_WAITING = Gauge("opswire_inventory_lane_waiting", "Calls that wait for the lane's next transaction.")
-LANE_RETRIES = Counter("opswire_inventory_lane_retries", "Transactions of the lane that were tried again.")

@@ -3,7 +3,7 @@
 from time import monotonic
 
 from libs.events.consumer import MAX_RECORDS, Consumer
-from services.inventory.lane import Lane
+from services.inventory.lane import StockLane
 
 FEW = 64
 """So few that a SKU is not held long (a transaction of some milliseconds)."""
@@ -18,12 +18,12 @@ def next_size(size: int, is_quiet: bool) -> int:
 class Pace:
     """Sets the consumer's batch size after each batch."""
 
-    def __init__(self, lane: Lane) -> None:
+    def __init__(self, lane: StockLane) -> None:
         self.lane = lane
         self.consumer: Consumer | None = None
 
     def adjust(self) -> None:
         """Choose the size of the next batch."""
         if self.consumer is not None:
-            is_quiet = not self.lane.waiting and monotonic() - self.lane.last_asked > QUIET_SECONDS
+            is_quiet = monotonic() - self.lane.last_asked > QUIET_SECONDS
             self.consumer.max_records = next_size(self.consumer.max_records, is_quiet)

@@ -28,7 +28,7 @@ from services.inventory.handlers.policies import put_policies_into_force
 from services.inventory.handlers.reactions import REACTIONS
 from services.inventory.handlers.reconciling import reconcile_days
 from services.inventory.invariants import violations
-from services.inventory.lane import Lane
+from services.inventory.lane import StockLane
 from services.inventory.settings import InventorySettings
 from tests.inventory.shop import NOON
 
@@ -47,8 +47,8 @@ class Depot:
     seen: int = 0
 
     @property
-    def lane(self) -> Lane:
-        lane: Lane = self.app.state.lane
+    def lane(self) -> StockLane:
+        lane: StockLane = self.app.state.lane
         return lane
 
     def client(self, key: str = "demo", **headers: str) -> httpx2.AsyncClient:

@@ -13,7 +13,7 @@ from libs.service.routes import Router
 from services.inventory.answers import reservation_body, standing_body
 from services.inventory.bodies import AllocationBody, ReleaseBody, ReservationBody
 from services.inventory.domain import commands as c
-from services.inventory.lane import Lane, Request
+from services.inventory.lane import Request, StockLane
 from services.inventory.store import reads
 
 router = Router(tag="reservations")
@@ -61,12 +61,12 @@ def _cause(call: CallContext, name: str) -> c.Cause:
 
 
 async def _through_the_lane(call: CallContext, command: c.Command, status: int) -> Response:
-    lane: Lane = call.request.app.state.lane
+    lane: StockLane = call.request.app.state.lane
     zone = (await call.store_info()).zone
 
     def finish(outcome: c.Outcome) -> Kept:
         assert isinstance(outcome, c.Standing)
         return Answer(status, standing_body(outcome)).kept(zone)
 
-    given = await lane.ask(Request(call.store, command, call.claims(), finish))
+    given = await lane.ask(Request(command, call.claims(), finish))
     return call.given(given.kept, repeated=given.repeated)
