@@ -11,7 +11,8 @@ from time import monotonic
 
 from libs.service.errors import Overloaded
 
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 5.0
+"""On a slow machine 500 buyers do not arrive in one instant, and are served all the same."""
 _RATE_SECONDS = 1.0
 
 
@@ -71,13 +72,17 @@ class Gate:
             turn.set_result(None)
 
     def _observe(self, now: float, waited: float) -> None:
-        if waited <= self.queue_seconds:
-            self._slow_since = None
-        elif self._slow_since is None:
+        """Waiting too long begins a spell; one that lasts ends only when nobody waits any more (in `enter`)."""
+        if self._slow_since is None and waited > self.queue_seconds:
             self._slow_since = now
+        elif waited <= self.queue_seconds and not self._is_narrow():
+            self._slow_since = None
+
+    def _is_narrow(self) -> bool:
+        return self._slow_since is not None and self._clock() - self._slow_since >= GRACE_SECONDS
 
     def _too_slow(self) -> bool:
         """Whether waiting has been too long for too long, and would be for one more."""
-        if self._slow_since is None or self._clock() - self._slow_since < GRACE_SECONDS:
+        if not self._is_narrow():
             return False
         return self.waiting > max(1, len(self._left)) / _RATE_SECONDS * self.queue_seconds

@@ -1,7 +1,9 @@
 """Overload is refused, not queued, and it recovers by itself (P9, D61)."""
 
 import asyncio
+import heapq
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from time import monotonic
 
 import pytest
@@ -131,7 +133,7 @@ def narrow(example: Example) -> Iterator[Gate]:
     gate = example.runtime.gate
     gate.concurrency, gate.burst = 2, 4
     yield gate
-    gate.concurrency, gate.burst = 128, 640
+    gate.concurrency, gate.burst = 128, 512
 
 
 async def test_calls_beyond_the_burst_get_503_at_once_and_health_still_answers(example: Example, narrow: Gate) -> None:
@@ -156,3 +158,70 @@ async def test_500_calls_at_once_are_not_refused(example: Example) -> None:
     async with example.client() as client:
         answers = await asyncio.gather(*(client.get("/v1/whoami") for _ in range(500)))
     assert {answer.status_code for answer in answers} == {200}
+
+
+@dataclass
+class Simulation:
+    """A service that answers `concurrency` calls at a time, each after `work_seconds`, in simulated time."""
+
+    gate: Gate
+    clock: Clock
+    work_seconds: float
+    done_at: list[float] = field(default_factory=list)
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    refused: int = 0
+
+    async def run(self, seconds: float, calls_a_second: float) -> None:
+        """Let calls arrive evenly for so long."""
+        until = self.clock.now + seconds
+        arrival = self.clock.now
+        while self.clock.now < until:
+            arrival += 1 / calls_a_second
+            while self.done_at and self.done_at[0] <= arrival:
+                self.clock.now = heapq.heappop(self.done_at)
+                self.gate.leave()
+                await asyncio.sleep(0)
+            self.clock.now = arrival
+            asyncio.create_task(self._call())  # noqa: RUF006 - the gate holds those that wait
+            await asyncio.sleep(0)
+
+    async def _call(self) -> None:
+        arrived = self.clock.now
+        try:
+            await self.gate.enter()
+        except Overloaded:
+            self.refused += 1
+            return
+        self.waits.append((self.clock.now, self.clock.now - arrived))
+        heapq.heappush(self.done_at, self.clock.now + self.work_seconds)
+
+    def rate(self, start: float, end: float) -> float:
+        """Calls begun a second between two times."""
+        return len([at for at, _ in self.waits if start <= at < end]) / (end - start)
+
+
+async def test_at_800_calls_a_second_the_burst_alone_keeps_waiting_under_a_second(clock: Clock) -> None:
+    service = Simulation(Gate(concurrency=8, burst=512, queue_seconds=0.8, clock=clock), clock, work_seconds=0.01)
+    await service.run(5, 8000)
+    assert max(wait for _, wait in service.waits) < 0.8
+    assert service.rate(clock.now - 4, clock.now) > 0.95 * 800
+
+
+async def test_at_ten_times_the_load_goodput_stays_and_waiting_is_short_once_the_door_is_narrow(clock: Clock) -> None:
+    """Capacity 400 calls a second: 8 at a time, 20 ms each; 4,000 arrive."""
+    gate = Gate(concurrency=8, burst=512, queue_seconds=0.8, clock=clock)
+    service = Simulation(gate, clock, work_seconds=0.02)
+    began = clock.now
+    await service.run(10, 400)
+    assert service.refused == 0
+    await service.run(15, 4000)
+    settled = began + 10 + GRACE_SECONDS + 3.5
+    late_waits = sorted(wait for at, wait in service.waits if at > settled)
+    assert late_waits[int(len(late_waits) * 0.99)] < 1.0
+    assert service.rate(settled, clock.now) > 0.95 * 400
+    before = service.refused
+    await service.run(3, 300)
+    calm = clock.now
+    await service.run(5, 300)
+    assert service.refused == before
+    assert max(wait for at, wait in service.waits if at > calm) < 0.1
