@@ -12,9 +12,11 @@ import pytest
 from libs.events.codec import Envelope
 from libs.events.contracts import CartAdded, OrderPaid, OrderPlaced, PageViewed, PolicyChanged, SkuListed
 from libs.events.contracts.base import Line
+from services.kpi import handlers
 from services.kpi.calendar import calendar_of
 from services.kpi.facts import facts_of
 from services.kpi.figures import measure_of
+from services.kpi.handlers import fold_events
 from services.kpi.states import decode_vector
 from tests.kpi.brute import Figures, Sale, count
 from tests.kpi.stage import Stage, stage
@@ -134,6 +136,31 @@ async def test_traffic_and_orders_of_several_processes_meet_in_the_figures(shop:
     figures = await shop.figures("day", MONTH[0], by=("channel",))
     assert figures["2025-07-01", ("social",), "orders_paid"] == 12
     assert figures["2025-07-01", ("social",), "uv"] == 12
+
+
+async def order_beside_an_uncommitted_touch(shop: Stage) -> int:
+    """Orders of channel social after a touch and an order were applied at the same time."""
+    earlier = [view(shop, "z", DAY1, "z"), *sale(shop, "z", DAY1), *sale(shop, "y", DAY1 + timedelta(hours=1))]
+    await shop.apply(earlier)  # so that no row of a new store or bucket is waited for
+    async with shop.transactions.begin() as traffic:
+        await fold_events([view(shop, "w", DAY1, "touch", channel="social")], traffic)
+        order = asyncio.create_task(shop.apply(sale(shop, "o", DAY1 + timedelta(hours=1), visitor_id="w")))
+        await asyncio.wait([order], timeout=0.5)
+    await order
+    figures = await shop.figures("day", MONTH[0], by=("channel",))
+    return figures.get(("2025-07-01", ("social",), "orders_paid"), 0)
+
+
+async def test_an_order_waits_for_the_traffic_before_it(shop: Stage) -> None:
+    assert await order_beside_an_uncommitted_touch(shop) == 1
+
+
+async def test_without_the_stores_lock_the_order_misses_its_touch(shop: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nobody(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(handlers, "lock_stores", nobody)
+    assert await order_beside_an_uncommitted_touch(shop) == 0
 
 
 async def test_a_store_nobody_made_is_refused(shop: Stage) -> None:
