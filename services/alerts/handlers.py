@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from libs.events.codec import Envelope
-from libs.events.consumer import Reaction, Reactions, on
+from libs.events.consumer import Reaction, Reactions, on, on_batch
 from libs.events.contracts import (
     AlertFired,
     AlertRecovered,
@@ -59,22 +59,28 @@ def on_recovery(event_type: type[Any]) -> Reaction:
 # windows
 
 
-async def judge_window(event: Envelope[KpiMeasured], tx: Transaction) -> None:
-    """Judge a measured alarm window against the conversion target in force (ALR-1)."""
-    hours = windows.hours_of(event.data.grain)
-    rule = CONVERSION_BELOW_TARGET
-    if hours is None or not set(event.data.dimensions) <= {"channel"}:
+async def judge_windows(events: Sequence[Envelope[KpiMeasured]], tx: Transaction) -> None:
+    """Judge measured alarm windows against the conversion targets in force (ALR-1), in the order of the log."""
+    measured = [event for event in events if windows.speaks(event.data)]
+    targets = await store.load_targets({e.store for e in measured}, CONVERSION_BELOW_TARGET.metric, tx)
+    for event in measured:
+        target = targets.in_force(event.store, event.data.dimensions, event.data.start.date())
+        if target is not None:
+            await _judge_window(event, target, tx)
+
+
+async def _judge_window(event: Envelope[KpiMeasured], target: float, tx: Transaction) -> None:
+    rule, about = CONVERSION_BELOW_TARGET, dict(event.data.dimensions)
+    if not await is_enabled(rule, event.store, tx):
         return
-    about = dict(event.data.dimensions)
-    target = await store.load_target(event.store, rule.metric, about, event.data.start.date(), tx)
-    if target is None or not await is_enabled(rule, event.store, tx):
-        return
-    verdict = await windows.judge(rule, event, about, hours, target, await numbers_of(rule, event.store, tx), tx)
+    tx.cause = event
+    verdict = await windows.judge(rule, event, about, target, await numbers_of(rule, event.store, tx), tx)
     if verdict is Verdict.BREACHED:
         figures = windows.figures(rule, event.data, target)
         await found(Finding(rule, about, figures, event.data.end), event.store, tx)
     elif verdict is Verdict.CLEAR:
         await recovered(event.store, matter_key(rule, about), [rule.id], event.data.end, tx)
+    tx.cause = None
 
 
 # what all rules share
@@ -255,7 +261,7 @@ async def keep_target(event: Envelope[TargetSet], tx: Transaction) -> None:
 REACTIONS = Reactions(
     *(reaction for rule in EDGES for reaction in on_edge(rule)),
     *(on_recovery(event) for event in dict.fromkeys(rule.recovers for rule in EDGES if rule.recovers)),
-    on(KpiMeasured, judge_window),
+    on_batch((KpiMeasured,), judge_windows),
     on(SkuListed, name_sku),
     on(SkuChanged, rename_sku),
     on(TargetSet, keep_target),

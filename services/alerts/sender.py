@@ -64,7 +64,8 @@ class Sender:
         with _passing_trouble():
             async with self.transactions.begin() as tx:
                 taken = await store.lease_deliveries(limit=free, lease=LEASE, busy=busy, tx=tx)
-        crash_point("sender.after_lease")
+        if taken:
+            crash_point("sender.after_lease")
         return taken
 
     async def _deliver(self, delivery: Delivery, client: httpx2.AsyncClient) -> None:

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import and_, delete, func, literal, or_, select, text, true, tuple_, update
+from sqlalchemy import and_, delete, func, or_, select, text, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.events.codec import Envelope
@@ -198,23 +198,31 @@ async def save_target(event: Envelope[TargetSet], tx: Transaction) -> None:
     )
 
 
-async def load_target(
-    store: str, metric: str, dimension: Mapping[str, str], day: date, tx: Transaction
-) -> float | None:
-    """The target of a metric that is in force on a day for exactly this dimension."""
-    value = await tx.session.scalar(
-        select(TARGET.c.value)
-        .where(
-            TARGET.c.store == store,
-            TARGET.c.metric == metric,
-            TARGET.c.dimension == literal(dict(dimension), type_=TARGET.c.dimension.type),
-            TARGET.c.starts_on <= day,
-            TARGET.c.ends_on >= day,
-        )
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Targets of some stores for one metric, the latest decided first."""
+
+    rows: Sequence[Any]
+
+    def in_force(self, store: str, dimension: Mapping[str, str], day: date) -> float | None:
+        """The target that is in force on a day for exactly this dimension."""
+        for row in self.rows:
+            same = row.store == store and row.dimension == dict(dimension)
+            if same and row.starts_on <= day <= row.ends_on:
+                return float(row.value)
+        return None
+
+
+async def load_targets(stores: Collection[str], metric: str, tx: Transaction) -> Targets:
+    """All targets of these stores for a metric."""
+    if not stores:
+        return Targets(())
+    rows = await tx.session.execute(
+        select(TARGET.c.store, TARGET.c.dimension, TARGET.c.value, TARGET.c.starts_on, TARGET.c.ends_on)
+        .where(TARGET.c.store.in_(sorted(stores)), TARGET.c.metric == metric)
         .order_by(TARGET.c.decided_at.desc(), TARGET.c.recorded_at.desc(), TARGET.c.event_id.desc())
-        .limit(1)
     )
-    return None if value is None else float(value)
+    return Targets(rows.all())
 
 
 WINDOWS_KEPT = timedelta(days=3)

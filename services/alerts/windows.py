@@ -18,17 +18,23 @@ def hours_of(grain: str) -> int | None:
     return int(grain[1:]) if grain.startswith("w") and grain[1:].isdecimal() else None
 
 
+def speaks(data: KpiMeasured) -> bool:
+    """Whether this is an alarm window of the store or of a channel."""
+    return hours_of(data.grain) is not None and set(data.dimensions) <= {"channel"}
+
+
 async def judge(
     rule: WindowRatio,
     event: Envelope[KpiMeasured],
     about: Mapping[str, str],
-    hours: int,
     target: float,
     numbers: Numbers,
     tx: Transaction,
 ) -> Verdict:
     """What this window says: TOO_LITTLE where a shorter one has spoken already, CLEAR only at the second in a row."""
     data = event.data
+    hours = hours_of(data.grain)
+    assert hours is not None, "only windows are judged"
     key = about_key(about)
     await store.save_window(event.store, key, data.end, hours, data.measures, tx)
     known = await store.load_windows(event.store, key, data.end, tx)
