@@ -9,17 +9,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
+from urllib.parse import quote
 
-import httpx2
-
+from libs.events import strict_json
 from libs.events.contracts import parse_instant
 from libs.events.crash import crash_point
 from libs.service.errors import Conflict, OutOfStock, Overloaded, Validation
+from services.orders.connections import Connections, Reply
 from services.orders.domain.state import Units
 
 CALL_SECONDS = 2.0
 TRIES = 2
-CONNECTIONS = 200
+CALLS_AT_ONCE = 64
+"""Others wait here, where waiting does not count against the 2 s."""
+
+_encode = strict_json.dumps
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +77,14 @@ class HttpStock:
     def __init__(self, url: str, key: Callable[[], str]) -> None:
         """`key` gives the internal key, once it is known."""
         self._key = key
-        self._client = httpx2.AsyncClient(
-            base_url=url,
-            timeout=httpx2.Timeout(CALL_SECONDS),
-            limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._connections = Connections(url, most=CALLS_AT_ONCE)
 
     async def run(self) -> None:
         """A loop that lets go of the connections when it is ended."""
         try:
             await asyncio.Event().wait()
         finally:
-            await self._client.aclose()
+            await self._connections.close()
 
     async def hold(self, store: str, request: HoldRequest) -> Reservation:
         """See `Stock`."""
@@ -98,30 +96,28 @@ class HttpStock:
     async def allocate(self, store: str, reservation_id: str, order_id: str) -> Reservation:
         """See `Stock`."""
         crash_point("orders.before_allocate")
-        answer = await self._post(store, f"/v1/reservations/{reservation_id}/allocate", {"order_id": order_id})
+        answer = await self._post(store, f"/v1/reservations/{quote(reservation_id)}/allocate", {"order_id": order_id})
         crash_point("orders.after_allocate")
         return _reservation(reservation_id, answer)
 
     async def release(self, store: str, reservation_id: str) -> None:
         """See `Stock`."""
         crash_point("orders.before_release")
-        await self._post(store, f"/v1/reservations/{reservation_id}/release", {})
+        await self._post(store, f"/v1/reservations/{quote(reservation_id)}/release", {})
         crash_point("orders.after_release")
 
-    @property
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key()}"}
-
-    async def _post(self, store: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+    async def _post(self, store: str, path: str, body: Mapping[str, Any]) -> Reply:
         """The answer, if it says what happened. Raises Overloaded when two tries did not tell."""
+        content, authorization = _encode(body), f"Bearer {self._key()}"
         for _ in range(TRIES):
             try:
-                async with asyncio.timeout(CALL_SECONDS):
-                    answer = await self._client.post(path, params={"store": store}, json=body, headers=self._headers)
-            except (httpx2.TransportError, TimeoutError):
+                reply = await self._connections.post(
+                    f"{path}?store={quote(store, safe='')}", content, authorization=authorization, seconds=CALL_SECONDS
+                )
+            except (OSError, EOFError):
                 continue
-            if answer.status_code < 500 and answer.status_code != 429:
-                return answer
+            if reply.status < 500 and reply.status != 429:
+                return reply
         raise Overloaded("inventory did not answer; the same call may be repeated", retry_after_seconds=2)
 
 
@@ -140,9 +136,9 @@ def _hold_body(request: HoldRequest) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def _reservation(reservation_id: str, answer: httpx2.Response) -> Reservation:
-    if answer.status_code in (200, 201):
-        body = answer.json()
+def _reservation(reservation_id: str, reply: Reply) -> Reservation:
+    if reply.status in (200, 201):
+        body = strict_json.loads(reply.body)
         expires_at = body.get("expires_at")
         return Reservation(
             reservation_id,
@@ -150,11 +146,11 @@ def _reservation(reservation_id: str, answer: httpx2.Response) -> Reservation:
             parse_instant(expires_at) if expires_at is not None else None,
             is_short=bool(body.get("short")),
         )
-    problem = answer.json()
+    problem = strict_json.loads(reply.body)
     state = problem.get("state")
     if problem.get("code") == "wrong_state" and state in ("expired", "released"):
         return Reservation(reservation_id, state)
-    raise _refusal(answer.status_code, problem)
+    raise _refusal(reply.status, problem)
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> Exception:

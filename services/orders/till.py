@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Table
 
+from libs.events.crash import crash_point
 from libs.events.transaction import Transaction, Transactions
 from libs.service import problems
 from libs.service.answers import Answer, Given
@@ -94,6 +95,7 @@ class Till:
 
     async def _make(self, store: str, turns: Sequence[_Turn]) -> Sequence[Given | Exception]:
         claims = [claim for turn in turns for claim in turn.buyer.claims]
+        crash_point("orders.before_placing")
         async with self._transactions.begin(store) as tx:
             taken = await claim_all(tx.session, self._idempotency, claims, tx.now)
             answers: dict[int, Given | Exception] = {n: a for n, t in enumerate(turns) if (a := _known(t, taken))}
@@ -102,6 +104,7 @@ class Till:
             made = await placing.place_all(placements, tx, self._kit)
             answers |= {n: _given(turns[n].buyer, order) for n, order in zip(fresh, made, strict=True)}
             await self._keep(turns, answers, taken, tx)
+        crash_point("orders.after_placing")
         return [answers[n] for n in range(len(turns))]
 
     async def _keep(
