@@ -130,7 +130,7 @@ async def test_a_hostile_body_is_refused_wherever_it_goes(platform: Platform, se
         (503, "text/plain", ""),
         (422, "application/json", "{}"),
         (422, "application/problem+json", '{"detail": "Traceback (most recent call last)"}'),
-        (200, "application/json", '{"detail": "File \\"/work/app.py\\""}'),
+        (200, "application/json", '{"detail": "File \\"/srv/app.py\\""}'),
         (404, "text/html", "<h1>Not found</h1>"),
     ],
 )
