@@ -47,7 +47,6 @@ CHINESE: Mapping[str, str] = {
     "orders.personal_data_days": "收货人信息保留天数",
     "inventory.concurrency": "同时处理的请求数；由通道合并处理",
     "kpi.consume": "本进程是否将事件汇总为指标；仅接收流量的进程可关闭",
-    "alerts.console_url": "事件链接指向的控制台地址",
     "kpi.settle_seconds": "统计周期结束到测算的时间（秒），按事件水位线计",
     "alerts.webhook_seconds": "等待 webhook 目标应答的时间（秒）",
     "reporting.kpi_url": "读取未结束周期数据的 kpi 服务地址",

@@ -235,8 +235,7 @@ def announce(platform: Installation, *, as_json: bool) -> None:
     people.print("opswire is up. Ctrl-C stops it.\n")
     for service, url in platform.services.items():
         people.print(f"  {service:<10} {url}  (API: {url}/docs)", markup=False)
-    people.print(f"\n  console    {platform.services['reporting']}/", markup=False)
-    people.print(f"  store      {platform.store}\n  key        {platform.key}  (operator)", markup=False)
+    people.print(f"\n  store      {platform.store}\n  key        {platform.key}  (operator)", markup=False)
     people.print(f"  bus        {platform.bus}\n", markup=False)
 
 

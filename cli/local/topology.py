@@ -40,7 +40,7 @@ class Topology:
         """What every service is told: its own port and everybody's address."""
         ports = {f"OPSWIRE_{service.upper()}_PORT": str(self.port(service)) for service in SERVICES}
         urls = {f"OPSWIRE_{service.upper()}_URL": self.url(service) for service in SERVICES}
-        return {"OPSWIRE_HOST": self.host, "OPSWIRE_CONSOLE_URL": self.url("reporting"), **ports, **urls}
+        return {"OPSWIRE_HOST": self.host, **ports, **urls}
 
 
 def service_command(service: str) -> list[str]:
