@@ -54,11 +54,13 @@ class Receiver:
                 body = await reader.readexactly(content_length(head))
                 now = perf_counter()
                 if not self.answers:
-                    await asyncio.sleep(3600)
+                    await reader.read()  # until the caller gives up
+                    break
                 writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
                 self._take(head, body, now)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass  # the caller has left, or the bench is over
+        writer.close()
 
     def _take(self, head: bytes, body: bytes, now: float) -> None:
         document = json.loads(body)

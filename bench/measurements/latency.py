@@ -64,7 +64,7 @@ async def to_the_bus(stage: Stage, receiver: Receiver) -> list[Claim]:
     rounds = await interleave(
         {
             OURS: partial(emit, on_kafka),
-            BARE_CHAIN: partial(_bare, stage, prefix, receiver, "produced"),
+            BARE_CHAIN: partial(_bare, stage, receiver, "produced"),
             ON_POSTGRES: partial(emit, on_postgres),
         },
         stage.rounds,
@@ -75,8 +75,8 @@ async def to_the_bus(stage: Stage, receiver: Receiver) -> list[Claim]:
     ]
 
 
-async def _bare(stage: Stage, prefix: str, receiver: Receiver, step: str) -> Sample:
-    arguments = (stage.kafka, prefix + "alerts", receiver.url, str(PUBLISHED))
+async def _bare(stage: Stage, receiver: Receiver, step: str) -> Sample:
+    arguments = (stage.kafka, receiver.url, str(PUBLISHED))
     figures = await asyncio.to_thread(partial(stage.worker, "bench.peers.chain", *arguments))
     return {"p50_ms": figures[f"{step}_p50_ms"], "p99_ms": figures[f"{step}_p99_ms"]}
 
@@ -104,7 +104,7 @@ async def to_a_person(stage: Stage, receiver: Receiver) -> tuple[list[Claim], li
         contenders: dict[str, Contender] = {
             OURS: kafka.run,
             LOADED: partial(load.beside, kafka),
-            BARE_CHAIN: partial(_bare, stage, waiting.prefix, receiver, "posted"),
+            BARE_CHAIN: partial(_bare, stage, receiver, "posted"),
             ON_POSTGRES: postgres.run,
         }
         rounds = await interleave(contenders, stage.rounds)

@@ -7,7 +7,7 @@ from bench.stage import CannotMeasure, Stage
 from bench.waiting import Waiting
 
 OURS = "opswire, rebuild and proof"
-EVENTS = 60_000
+EVENTS = 30_000
 
 
 async def measure(stage: Stage) -> Outcome:

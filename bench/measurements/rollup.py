@@ -20,7 +20,7 @@ OURS_KAFKA, OURS_POSTGRES = "opswire", "opswire"
 CEILING, FLOOR = "dict loop, events in memory", "one event a transaction"
 TOPIC = "traffic"
 
-ON_KAFKA, ON_POSTGRES, BY_QUIX, BY_FAUST, IN_MEMORY, ONE_BY_ONE = 150_000, 60_000, 60_000, 20_000, 200_000, 1_000
+ON_KAFKA, ON_POSTGRES, BY_QUIX, BY_FAUST, IN_MEMORY, ONE_BY_ONE = 100_000, 40_000, 60_000, 20_000, 200_000, 1_000
 
 
 async def measure(stage: Stage) -> Outcome:

@@ -1,17 +1,19 @@
 """The limit of any chain over Kafka: produce, wait for the broker; consume; POST to a server. Nothing is stored.
 
-`python -m bench.peers.chain BOOTSTRAP TOPIC URL EVENTS`; the topic must exist. Prints p50 and p99 in ms: of the
+`python -m bench.peers.chain BOOTSTRAP URL EVENTS`. Prints p50 and p99 in ms: of the
 producing alone, and to the answer of the POST.
 """
 
 import asyncio
 import json
 import sys
+import uuid
 from time import perf_counter
 
 import httpx2
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from bench.samples import envelope_of, order
 from bench.series import quantile
@@ -21,9 +23,10 @@ WARM_UP = 20
 PAUSE_SECONDS = 0.005
 
 
-async def main(bootstrap: str, topic: str, url: str, events: int) -> dict[str, float]:
+async def main(bootstrap: str, url: str, events: int) -> dict[str, float]:
     """One event at a time, each waited for."""
     message = to_message(envelope_of(order()))
+    topic = await _new_topic(bootstrap)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True)
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="latest")
     produced, posted = [], []
@@ -40,6 +43,17 @@ async def main(bootstrap: str, topic: str, url: str, events: int) -> dict[str, f
     return {**_figures("produced", produced), **_figures("posted", posted)}
 
 
+async def _new_topic(bootstrap: str) -> str:
+    name = f"chain-{uuid.uuid4().hex[:10]}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, 1, 1)])
+    while not any(topic["topic"] == name and topic["partitions"] for topic in await admin.describe_topics()):  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await admin.close()
+    return name
+
+
 async def _produce(producer: AIOKafkaProducer, topic: str, value: bytes) -> float:
     await producer.send_and_wait(topic, value)
     return perf_counter()
@@ -51,5 +65,5 @@ def _figures(name: str, waits: list[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    bootstrap, topic, url, events = sys.argv[1:]
-    print(json.dumps(uvloop.run(main(bootstrap, topic, url, int(events)))))
+    bootstrap, url, events = sys.argv[1:]
+    print(json.dumps(uvloop.run(main(bootstrap, url, int(events)))))
