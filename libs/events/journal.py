@@ -1,24 +1,22 @@
 """What a consumer has accepted: `seen` identities for dedup, and compressed segments for rebuild, replay and "why"."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.events.bus import Record
+from libs.events.bus import Record, TopicPartition
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[tuple[int, bytes, bytes, tuple[tuple[str, bytes], ...]]]).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """A record as the journal keeps it, with the time of its event."""
 
     record: Record
@@ -41,8 +39,10 @@ async def remember(session: AsyncConnection, seen: Table, keys: Collection[bytes
 
 async def write_segments(session: AsyncConnection, journal: Table, accepted: Sequence[Accepted], now: datetime) -> None:
     """Append one segment a partition."""
-    groups = groupby(sorted(accepted, key=_place), key=lambda a: (a.record.topic, a.record.partition))
-    segments = [_segment(list(group)) for _, group in groups]
+    groups: defaultdict[TopicPartition, list[Accepted]] = defaultdict(list)
+    for one in accepted:
+        groups[one.record[:2]].append(one)
+    segments = [_segment(sorted(groups[partition], key=_offset)) for partition in sorted(groups)]
     if not segments:
         return
     await session.execute(
@@ -55,8 +55,8 @@ async def write_segments(session: AsyncConnection, journal: Table, accepted: Seq
     )
 
 
-def _place(accepted: Accepted) -> tuple[str, int, int]:
-    return accepted.record.topic, accepted.record.partition, accepted.record.offset
+def _offset(accepted: Accepted) -> int:
+    return accepted.record.offset
 
 
 def _segment(group: list[Accepted]) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _segment(group: list[Accepted]) -> dict[str, Any]:
 
 def pack(records: Iterable[Record]) -> bytes:
     """Compress records of one partition."""
-    rows = [(r.offset, r.key, r.value, r.headers) for r in records]
+    rows = [record[2:] for record in records]  # offset, key, value, headers
     return zstandard.ZstdCompressor(level=1).compress(_encode(rows))
 
 
