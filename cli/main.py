@@ -10,6 +10,7 @@ from cli.demo.command import demo
 from cli.doctor import doctor
 from cli.importers.command import app as importers
 from cli.migrate import migrate
+from cli.rebuild import rebuild
 from cli.up import up
 from cli.verify import verify
 
@@ -24,6 +25,7 @@ app.command()(up)
 app.command()(demo)
 app.command()(doctor)
 app.command()(verify)
+app.command()(rebuild)
 app.command()(migrate)
 app.command("config")(config.show)
 app.add_typer(importers, name="import")

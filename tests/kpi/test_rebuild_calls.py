@@ -29,6 +29,14 @@ async def test_a_rebuild_is_asked_for_and_reported_when_done(kpi: KpiService) ->
     assert done["repaired"] == {"count": 0, "rows": []}
 
 
+async def test_an_operator_need_not_name_a_store(kpi: KpiService) -> None:
+    asked = await kpi.post("/v1/rebuilds", key="operator")
+    assert asked.status_code == 202, asked.text
+    await carry_out(kpi.runtime.worker)
+    done = await kpi.get(f"/v1/rebuilds/{asked.json()['rebuild_id']}", key="operator")
+    assert done.json()["identical"] is True
+
+
 async def test_a_rebuild_that_is_not_there_is_404(kpi: KpiService) -> None:
     assert (await kpi.get("/v1/rebuilds/none")).status_code == 404
 
