@@ -1,11 +1,13 @@
 """Where the objects of the inventory service meet."""
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
 from services.inventory import tables
 from services.inventory.api import ROUTERS
+from services.inventory.express import Express
 from services.inventory.handlers.campaigns import end_campaigns
 from services.inventory.handlers.expiry import expire_holds
 from services.inventory.handlers.policies import put_policies_into_force
@@ -29,6 +31,7 @@ def build(settings: InventorySettings) -> tuple[Runtime, FastAPI]:
     runtime.every("reconcile days", 60.0, lambda: _reconcile(runtime))
     app = create_app(runtime, list(ROUTERS))
     app.state.lane = lane
+    app.user_middleware.append(Middleware(Express, runtime=runtime, lane=lane))  # the innermost layer
     return runtime, app
 
 

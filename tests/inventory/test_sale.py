@@ -139,7 +139,7 @@ async def test_the_same_without_the_lock_is_found_out(fresh_database: str, monke
 
     async with opened(fresh_database) as sale:
         await sale.stocked(50, "LOOSE")
-        monkeypatch.setattr(book_store, "text", unlocked)
+        monkeypatch.setattr(book_store, "sql", unlocked)
         for round_ in range(10):
             await asyncio.gather(*(sale.reserve(n, f"loose-{round_}-{n}", ("LOOSE", 1)) for n in range(20)))
         assert await sale.violations() != []

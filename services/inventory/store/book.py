@@ -5,13 +5,14 @@ sku); so no two can wait for each other, and everything else about these SKUs st
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.events.failures import Transient
@@ -20,6 +21,9 @@ from services.inventory.domain.commands import Command, Count, LockStock, Unlock
 from services.inventory.domain.policy import DEFAULT_SAFETY
 from services.inventory.domain.promises import Line, Lock, Reservation, Shortage, Status
 from services.inventory.domain.stock import HOUSE, Edge, Key, Level, Movement, Warehouse
+
+sql = cache(text)
+"""A statement, parsed once."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_warehouses = msgspec.json.Decoder(list[Warehouse]).decode
@@ -73,7 +77,7 @@ async def _discover(session: AsyncConnection, commands: Sequence[Command], now: 
     if not parts:
         return set(), set()
     rows = await session.execute(
-        text(
+        sql(
             "SELECT r.store, r.reservation_id, l.sku FROM inventory.reservation_line l RIGHT JOIN ("
             + " UNION ".join(parts)
             + ") AS r ON (l.store, l.reservation_id) = (r.store, r.reservation_id)"
@@ -134,7 +138,7 @@ async def _lock_levels(session: AsyncConnection, book: Book, keys: set[Key]) -> 
     if not keys:
         return
     rows = await session.execute(
-        text(
+        sql(
             f"WITH wanted AS (SELECT * FROM {_KEYS} AS w(store, sku)), goods AS ("
             f"SELECT {LEVEL_COLUMNS} FROM inventory.level JOIN wanted USING (store, sku) WHERE is_goods"
             " ORDER BY store, sku FOR UPDATE OF level)"
@@ -156,7 +160,7 @@ def level_of(row: Any) -> Level:
 
 async def _create_levels(session: AsyncConnection, keys: set[Key]) -> None:
     await session.execute(
-        text(
+        sql(
             "INSERT INTO inventory.level (store, sku, is_known, safety)"
             f" SELECT store, sku, false, {DEFAULT_SAFETY} FROM {_KEYS} AS w(store, sku)"
             " ORDER BY store, sku ON CONFLICT DO NOTHING"
@@ -167,7 +171,7 @@ async def _create_levels(session: AsyncConnection, keys: set[Key]) -> None:
 
 async def _load_whole(session: AsyncConnection, book: Book, keys: set[Key]) -> None:
     rows = await session.execute(
-        text(
+        sql(
             f"SELECT {_BOTH} FROM inventory.reservation r JOIN {_KEYS} AS w(store, reservation_id)"
             " USING (store, reservation_id) LEFT JOIN inventory.reservation_line l USING (store, reservation_id)"
             " ORDER BY r.store, r.reservation_id, l.position FOR UPDATE OF r"
@@ -253,7 +257,7 @@ def _skus_of(reservation: Reservation | None) -> set[str]:
 
 async def _load_partly(session: AsyncConnection, book: Book, keys: set[Key], condition: str) -> None:
     rows = await session.execute(
-        text(
+        sql(
             f"SELECT {_BOTH} FROM inventory.reservation_line l JOIN {_KEYS} AS w(store, sku) USING (store, sku)"
             " JOIN inventory.reservation r USING (store, reservation_id)"
             f" WHERE {condition} AND r.status IN ('held', 'allocated')"
@@ -279,7 +283,7 @@ def _looks_at_locks(book: Book, commands: Sequence[Command]) -> bool:
 
 async def _load_locks(session: AsyncConnection, book: Book) -> None:
     rows = await session.execute(
-        text(
+        sql(
             "SELECT store, campaign, sku, wanted, locked, taken, starts_at, ends_at, has_ended"
             f" FROM inventory.campaign_lock JOIN {_KEYS} AS w(store, sku) USING (store, sku) WHERE NOT has_ended"
             " ORDER BY starts_at, campaign"
@@ -293,7 +297,7 @@ async def _load_locks(session: AsyncConnection, book: Book) -> None:
 async def _load_moved_since(session: AsyncConnection, book: Book, count: Count) -> None:
     house = ", ".join(f"'{state}'" for state in sorted(HOUSE))
     rows = await session.execute(
-        text(
+        sql(
             f"SELECT sku, sum(CASE WHEN to_state IN ({house}) THEN quantity ELSE 0 END"
             f" - CASE WHEN from_state IN ({house}) THEN quantity ELSE 0 END)"
             " FROM inventory.movement WHERE store = :store AND at > :as_of AND warehouse = :warehouse"
@@ -314,28 +318,73 @@ async def _load_moved_since(session: AsyncConnection, book: Book, count: Count) 
 
 
 async def save_book(session: AsyncConnection, book: Book) -> None:
-    """Write what the decisions changed: one statement a table. Raises Changed where another process was quicker."""
-    await _save_levels(session, book.close())
-    await _insert_reservations(session, list(book.new_reservations.values()))
-    await _update_reservations(session, list(book.changed_reservations.values()))
-    await _save_lines(session, book)
-    await _insert_movements(session, book.movements)
-    await _save_locks(session, list(book.changed_locks.values()))
+    """Write what the decisions changed, every table in one statement. Raises Changed where another was quicker."""
+    written = {name: rows for name, rows in _rows(book).items() if rows}
+    if not written:
+        return
+    arguments: dict[str, Sequence[Any]] = {}
+    for name, rows in written.items():
+        columns = zip(*rows, strict=True)
+        arguments |= {f"{name}_{column}": c for column, c in zip(_PARTS[name].columns, columns, strict=True)}
+    made = await session.scalar(_statement(tuple(written)), arguments)
+    if made != len(book.new_reservations):
+        raise Changed("another process made a reservation of the same id")
+
+
+def _rows(book: Book) -> dict[str, Sequence[Sequence[Any]]]:
+    return {
+        "levels": [(*_level_values(level), _encode(level.warehouses).decode()) for level in book.close()],
+        "made": [_head(r) for r in book.new_reservations.values()],
+        "heads": [
+            (r.store, r.reservation_id, r.status, r.order_id, r.expires_at) for r in book.changed_reservations.values()
+        ],
+        "lines": [_line(r, line) for r, line in book.changed_lines.values()],
+        # SKU by SKU they fill few pages of the index that finds them again; those of a SKU stay in their order
+        "movements": sorted(book.movements, key=itemgetter(0, 1)),
+        "locks": [_lock_values(lock) for lock in book.changed_locks.values()],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One table's share of the statement: its columns with their types, and what is done with their rows `u`."""
+
+    columns: Mapping[str, str]
+    statement: str
+
+    def sql(self, name: str) -> str:
+        """The share, with its parameters named after it."""
+        arrays = ", ".join(f"CAST(:{name}_{column} AS {kind}[])" for column, kind in self.columns.items())
+        return self.statement.format(into=_quoted(self.columns), rows=f"unnest({arrays}) AS u({_quoted(self.columns)})")
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _kinds(names: Iterable[str], **others: str) -> dict[str, str]:
+    """Columns with their types: bigint, but for these."""
+    return {name: others.get(name, "bigint") for name in names}
+
+
+def _taking_over(names: Iterable[str], source: str) -> str:
+    return ", ".join(f'"{name}" = {source}."{name}"' for name in names)
 
 
 _LEVEL_FIELDS = tuple(field.name for field in fields(Level) if field.name != "warehouses")
 _level_values = attrgetter(*_LEVEL_FIELDS)
-_LEVEL_TYPES = {
-    "store": "text",
-    "sku": "text",
-    "edge": "text",
-    "is_known": "boolean",
-    "is_goods": "boolean",
-    "has_moved": "boolean",
-    "last_sold_at": "timestamptz",
-    "warehouses": "text",
-}
-_HEAD_TYPES = {
+_LEVELS = _kinds(
+    (*_LEVEL_FIELDS, "warehouses"),
+    store="text",
+    sku="text",
+    edge="text",
+    is_known="boolean",
+    is_goods="boolean",
+    has_moved="boolean",
+    last_sold_at="timestamptz",
+    warehouses="text",
+)
+_HEADS = {
     "store": "text",
     "reservation_id": "text",
     "status": "text",
@@ -347,77 +396,60 @@ _HEAD_TYPES = {
     "expires_at": "timestamptz",
     "refusal": "text",
 }
-_LINE_TYPES = {
-    "store": "text",
-    "reservation_id": "text",
-    "sku": "text",
-    "quantity": "bigint",
-    "is_goods": "boolean",
-    "promised": "bigint",
-    "from_lock": "bigint",
-    "short": "bigint",
-    "shipped": "bigint",
-    "sold": "bigint",
-    "returning": "bigint",
-    "returned": "bigint",
-    "warehouse": "text",
-    "position": "bigint",
-}
-_LOCK_TYPES = {
-    "store": "text",
-    "campaign": "text",
-    "sku": "text",
-    "wanted": "bigint",
-    "locked": "bigint",
-    "taken": "bigint",
-    "starts_at": "timestamptz",
-    "ends_at": "timestamptz",
-    "has_ended": "boolean",
-}
-_lock_values = attrgetter(*_LOCK_TYPES)
-
-
-def _unnest(names: Iterable[str], types: Mapping[str, str]) -> str:
-    return ", ".join(f"CAST(:{name} AS {types.get(name, 'bigint')}[])" for name in names)
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)
-
-
-def _by_name(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    return dict(zip(names, zip(*rows, strict=True), strict=True))
-
-
-_CHANGED = [name for name in _LEVEL_FIELDS if name not in ("store", "sku")]
-_UPDATE_LEVELS = text(
-    "UPDATE inventory.level AS l SET "
-    + ", ".join(f'"{name}" = u."{name}"' for name in _CHANGED)
-    + ", warehouses = CAST(u.warehouses AS jsonb) FROM unnest("
-    + _unnest((*_LEVEL_FIELDS, "warehouses"), _LEVEL_TYPES)
-    + f") AS u({_quoted((*_LEVEL_FIELDS, 'warehouses'))}) WHERE l.store = u.store AND l.sku = u.sku"
+_LINE_KEY = ("store", "reservation_id", "sku")
+_LINE_UNITS = ("promised", "from_lock", "short", "shipped", "sold", "returning", "returned")
+_LINES = _kinds(
+    (*_LINE_KEY, "quantity", "is_goods", *_LINE_UNITS, "warehouse", "position"),
+    **dict.fromkeys((*_LINE_KEY, "warehouse"), "text"),
+    is_goods="boolean",
 )
-
-
-async def _save_levels(session: AsyncConnection, levels: Sequence[Level]) -> None:
-    if levels:
-        rows = [(*_level_values(level), _encode(level.warehouses).decode()) for level in levels]
-        await session.execute(_UPDATE_LEVELS, _by_name((*_LEVEL_FIELDS, "warehouses"), rows))
-
-
-_INSERT_RESERVATIONS = text(
-    f"INSERT INTO inventory.reservation ({', '.join(_HEAD_TYPES)})"
-    f" SELECT {', '.join('CAST(refusal AS jsonb)' if name == 'refusal' else name for name in _HEAD_TYPES)}"
-    f" FROM unnest({_unnest(_HEAD_TYPES, _HEAD_TYPES)}) AS u({', '.join(_HEAD_TYPES)})"
-    " ON CONFLICT DO NOTHING"
+_LOCK_KEY = ("store", "campaign", "sku")
+_LOCKS = _kinds(
+    (*_LOCK_KEY, "wanted", "locked", "taken", "starts_at", "ends_at", "has_ended"),
+    **dict.fromkeys(_LOCK_KEY, "text"),
+    **dict.fromkeys(("starts_at", "ends_at"), "timestamptz"),
+    has_ended="boolean",
 )
+_lock_values = attrgetter(*_LOCKS)
+_MOVEMENTS = dict.fromkeys(Movement._fields, "text") | {"at": "timestamptz", "quantity": "bigint"}
+
+_PARTS: Mapping[str, _Part] = {
+    "levels": _Part(
+        _LEVELS,
+        f"UPDATE inventory.level AS l SET {_taking_over([n for n in _LEVEL_FIELDS if n not in ('store', 'sku')], 'u')},"
+        " warehouses = CAST(u.warehouses AS jsonb) FROM {rows} WHERE l.store = u.store AND l.sku = u.sku",
+    ),
+    "made": _Part(
+        _HEADS,
+        "INSERT INTO inventory.reservation ({into})"
+        f" SELECT {_quoted([n for n in _HEADS if n != 'refusal'])}, CAST(refusal AS jsonb) FROM {{rows}}"
+        " ON CONFLICT DO NOTHING RETURNING 1",
+    ),
+    "heads": _Part(
+        {name: _HEADS[name] for name in ("store", "reservation_id", "status", "order_id", "expires_at")},
+        "UPDATE inventory.reservation AS r SET status = u.status, order_id = u.order_id, expires_at = u.expires_at"
+        " FROM {rows} WHERE r.store = u.store AND r.reservation_id = u.reservation_id",
+    ),
+    "lines": _Part(
+        _LINES,
+        "INSERT INTO inventory.reservation_line ({into}) SELECT * FROM {rows}"
+        " ON CONFLICT (store, reservation_id, sku) DO UPDATE SET "
+        + _taking_over(("quantity", *_LINE_UNITS, "warehouse"), "excluded"),
+    ),
+    "movements": _Part(_MOVEMENTS, "INSERT INTO inventory.movement ({into}) SELECT * FROM {rows}"),
+    "locks": _Part(
+        _LOCKS,
+        "INSERT INTO inventory.campaign_lock ({into}) SELECT * FROM {rows} ON CONFLICT (store, campaign, sku)"
+        f" DO UPDATE SET {_taking_over([n for n in _LOCKS if n not in _LOCK_KEY], 'excluded')}",
+    ),
+}
 
 
-async def _insert_reservations(session: AsyncConnection, new: Sequence[Reservation]) -> None:
-    if new:
-        done = await session.execute(_INSERT_RESERVATIONS, _by_name(tuple(_HEAD_TYPES), [_head(r) for r in new]))
-        if done.rowcount != len(new):
-            raise Changed("another process made a reservation of the same id")
+@cache
+def _statement(names: tuple[str, ...]) -> TextClause:
+    """Everything in one statement; it tells how many reservations were made."""
+    parts = ", ".join(f"{name} AS ({_PARTS[name].sql(name)})" for name in names)
+    return text(f"WITH {parts} SELECT {'(SELECT count(*) FROM made)' if 'made' in names else '0'}")
 
 
 def _head(r: Reservation) -> tuple[Any, ...]:
@@ -439,81 +471,23 @@ def _refusal(reservation: Reservation) -> str:
     return _encode({"wanted": list(reservation.pieces.items()), "short": reservation.refusal}).decode()
 
 
-async def _update_reservations(session: AsyncConnection, changed: Sequence[Reservation]) -> None:
-    if changed:
-        names = ("store", "reservation_id", "status", "order_id", "expires_at")
-        await session.execute(
-            text(
-                "UPDATE inventory.reservation AS r SET status = u.status, order_id = u.order_id,"
-                f" expires_at = u.expires_at FROM unnest({_unnest(names, _HEAD_TYPES)}) AS u({', '.join(names)})"
-                " WHERE r.store = u.store AND r.reservation_id = u.reservation_id"
-            ),
-            _by_name(names, [(r.store, r.reservation_id, r.status, r.order_id, r.expires_at) for r in changed]),
-        )
-
-
-_SAVE_LINES = text(
-    f"INSERT INTO inventory.reservation_line AS l ({_quoted(_LINE_TYPES)})"
-    f" SELECT * FROM unnest({_unnest(_LINE_TYPES, _LINE_TYPES)})"
-    " ON CONFLICT (store, reservation_id, sku) DO UPDATE SET "
-    + ", ".join(
-        f'"{name}" = excluded."{name}"'
-        for name in _LINE_TYPES
-        if name not in ("store", "reservation_id", "sku", "is_goods")
+def _line(r: Reservation, x: Line) -> tuple[Any, ...]:
+    return (
+        r.store,
+        r.reservation_id,
+        x.sku,
+        x.quantity,
+        x.is_goods,
+        x.promised,
+        x.from_lock,
+        x.short,
+        x.shipped,
+        x.sold,
+        x.returning,
+        x.returned,
+        x.warehouse,
+        x.position,
     )
-)
-
-
-async def _save_lines(session: AsyncConnection, book: Book) -> None:
-    rows = [
-        (
-            r.store,
-            r.reservation_id,
-            x.sku,
-            x.quantity,
-            x.is_goods,
-            x.promised,
-            x.from_lock,
-            x.short,
-            x.shipped,
-            x.sold,
-            x.returning,
-            x.returned,
-            x.warehouse,
-            x.position,
-        )
-        for r, x in book.changed_lines.values()
-    ]
-    if rows:
-        await session.execute(_SAVE_LINES, _by_name(tuple(_LINE_TYPES), rows))
-
-
-_MOVEMENT_TYPES = dict.fromkeys(Movement._fields, "text") | {"at": "timestamptz", "quantity": "bigint"}
-_INSERT_MOVEMENTS = text(
-    "INSERT INTO inventory.movement (store, sku, warehouse, at, kind, quantity, from_state, to_state, cause_type,"
-    f' cause_id, "by", reason) SELECT * FROM unnest({_unnest(Movement._fields, _MOVEMENT_TYPES)})'
-)
-
-
-async def _insert_movements(session: AsyncConnection, movements: Sequence[Movement]) -> None:
-    """Entries of a SKU stay in their order; SKU by SKU, they fill few pages of the index that finds them again."""
-    if movements:
-        by_sku = sorted(movements, key=itemgetter(0, 1))
-        await session.execute(_INSERT_MOVEMENTS, _by_name(Movement._fields, by_sku))
-
-
-async def _save_locks(session: AsyncConnection, locks: Sequence[Lock]) -> None:
-    if locks:
-        await session.execute(
-            text(
-                f"INSERT INTO inventory.campaign_lock ({', '.join(_LOCK_TYPES)})"
-                f" SELECT * FROM unnest({_unnest(_LOCK_TYPES, _LOCK_TYPES)})"
-                " ON CONFLICT (store, campaign, sku) DO UPDATE SET wanted = excluded.wanted, locked = excluded.locked,"
-                " taken = excluded.taken, starts_at = excluded.starts_at, ends_at = excluded.ends_at,"
-                " has_ended = excluded.has_ended"
-            ),
-            _by_name(tuple(_LOCK_TYPES), [_lock_values(lock) for lock in locks]),
-        )
 
 
 async def goods_with_stock(session: AsyncConnection, store: str, skus: Sequence[str]) -> list[str]:
@@ -521,7 +495,7 @@ async def goods_with_stock(session: AsyncConnection, store: str, skus: Sequence[
     if not skus:
         return []
     rows = await session.execute(
-        text(
+        sql(
             "SELECT sku FROM inventory.level WHERE store = :store AND sku = ANY(CAST(:skus AS text[])) AND has_moved"
             " ORDER BY sku"
         ),
