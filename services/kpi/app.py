@@ -11,6 +11,7 @@ from services.kpi import api, desk, front_door, handlers, rebuilds, tables
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
 from services.kpi.garbage import collect_between_batches
+from services.kpi.history import fold_history
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
 from services.kpi.rebuild import carry_out
@@ -36,6 +37,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
         )
         runtime.every("measure windows", 2.0, lambda: measure_windows(runtime.worker))
         runtime.every("tell corrections", 5.0, lambda: tell_corrections(runtime.worker))
+        runtime.every("fold history", 600.0, lambda: fold_history(runtime.worker))
         runtime.every("rebuild", 1.0, lambda: carry_out(runtime.worker))
     runtime.every("end what is over", 5.0, lambda: end_due(runtime.worker))
     door = TrafficDoor(runtime.bus, lambda: Reader(runtime.installation.pseudonyms.replace), in_flight)

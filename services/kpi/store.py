@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +13,9 @@ from services.kpi.answers import Value
 from services.kpi.calendar import Bucket
 from services.kpi.figures import SEPARATOR, Vector, measure_of
 from services.kpi.states import decode_vector, frames
+
+MINUTES_KEPT: Final = 35 * 24 * 60
+"""How long the history of figures keeps its minutes; then it has hours (D35)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,7 @@ class Wanted:
 async def read_figures(session: AsyncConnection, wanted: Wanted) -> list[Value]:
     """Every stored figure that was asked for, sums over the shards; zeros are left out.
 
-    With `as_of`, as they were known at the start of that minute (D35).
+    With `as_of`, as they were known at the start of that minute, or of that hour after 35 days (D35).
     """
     if not wanted.buckets:
         return []

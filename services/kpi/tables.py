@@ -145,6 +145,7 @@ FIGURE_DELTA = Table(
     Column("minute", BigInteger, primary_key=True, comment="minutes since 1970 of the commits"),
     Column("shard", SmallInteger, primary_key=True),
     Column("changes", LargeBinary, nullable=False, comment="msgpack frames, one a commit: {value: {number: change}}"),
+    Index("ix_figure_delta_minute", "minute", postgresql_using="brin"),
 )
 
 # buckets

@@ -1,6 +1,7 @@
 """Alarm windows w1, w3, w6, w12, w24: the hours up to a full hour, with their own distinct counts (D38, D77).
 
-A window is measured once, after its last hour was, for the store, each channel and each campaign, and is not corrected.
+A window is measured once, after its last hour was, for the store, each channel and each campaign (w24 for
+SKUs too), and is not corrected.
 Visits belong to the channel of the visitor's first touch inside the window.
 """
 
@@ -12,7 +13,7 @@ from libs.events.locks import lock_number
 from libs.events.transaction import Transaction, Transactions
 from services.kpi.calendar import WINDOWS, Calendar, Slot
 from services.kpi.engine import Shop
-from services.kpi.entities.visitor import Day, visit_profile, window_contribution
+from services.kpi.entities.visitor import CHECKOUT, Day, visit_profile, visit_vector, window_contribution
 from services.kpi.figures import NUMBERS, expand
 from services.kpi.handlers import load_shops
 from services.kpi.kpis import MEASURES
@@ -23,6 +24,10 @@ from services.kpi.states import decode_day, decode_members, decode_order, decode
 AT_ONCE: Final = 48
 """Last hours whose windows are measured in one transaction."""
 _TOLD_BY: Final = ("", "channel", "campaign")
+SKU_HOURS: Final = 24
+"""The one window that is told by SKU (D38) ..."""
+SKU_VISITORS: Final = 200
+"""... of those that had at least so many visitors in it: no alarm is raised on fewer."""
 _ADDITIVE: Final = frozenset(
     NUMBERS[measure.name] for measure in MEASURES if "orders" in measure.topics and "traffic" not in measure.topics
 ) - {NUMBERS["buyers_paid"], NUMBERS["buyers_paid_here"]}
@@ -75,6 +80,7 @@ async def _measure(connection: Any, clock: StoreClock, lasts: Sequence[int], mom
             for key, vector in hours.get(second, {}).items():
                 add(told.setdefault(key, {}), vector)
         _add_buyers(told, [buyers[second] for second in seconds if second in buyers])
+        await _settle_skus(connection, clock.store, told, seconds)
         tell(tx, clock, calendar.window(count, _end(calendar, last)), told, moment)
 
 
@@ -139,6 +145,8 @@ async def _visits(connection: Any, store: str, shop: Shop, windows: Windows) -> 
         met = {key for day, state in days.items() for hour in state.hours for key in by_slot.get((day, hour.hour), ())}
         for key in met:
             _add_visit(told[key], days, slots[key], placed.get(visitor, ()), shop.calendar)
+            if key[1] == SKU_HOURS:
+                _add_skus(told[key], days, slots[key])
     return told
 
 
@@ -159,6 +167,27 @@ def _add_visit(
     for by, value in expand(visit_profile(touch)):
         if by in _TOLD_BY:
             add(told.setdefault((by, value), {}), vector)
+
+
+def _add_skus(told: Told, days: Mapping[int, Day], slots: Mapping[int, set[int]]) -> None:
+    """What one visitor did with each SKU in the hours of a window."""
+    sums: dict[str, tuple[int, int, int, int]] = {}
+    for day, hours in slots.items():
+        for sku in days[day].skus if day in days else ():
+            if sku.hour in hours:
+                views, carts, favorites, flags = sums.get(sku.sku, (0, 0, 0, 0))
+                sums[sku.sku] = (views + sku.views, carts + sku.carts, favorites + sku.favorites, flags | sku.flags)
+    for name, (views, carts, favorites, flags) in sums.items():
+        add(told.setdefault(("sku", name), {}), visit_vector(views, carts, favorites, flags & ~CHECKOUT))
+
+
+async def _settle_skus(connection: Any, store: str, told: Told, seconds: Sequence[int]) -> None:
+    """Keep the SKUs that were seen enough, with their orders."""
+    for key in [key for key, vector in told.items() if key[0] == "sku" and vector[NUMBERS["uv"]] < SKU_VISITORS]:
+        del told[key]
+    skus = [value for by, value in told if by == "sku"]
+    for sku, measures in await connection.fetch(_SKU_ORDERS, store, skus, list(seconds)) if skus else ():
+        add(told["sku", sku], {n: v for n, v in decode_vector(measures).items() if n % _STEP in _ADDITIVE})
 
 
 async def _visitors(connection: Any, store: str, first: int, last: int) -> dict[str, dict[int, Day]]:
@@ -188,6 +217,10 @@ UPDATE kpi.bucket SET measured_at = $4 WHERE store = $1 AND grain = ANY($2) AND 
 _HOURS: Final = """
 SELECT by, bucket, value, measures FROM kpi.figure
 WHERE store = $1 AND grain = 'hour' AND by = ANY($2) AND bucket BETWEEN $3 AND $4
+"""
+_SKU_ORDERS: Final = """
+SELECT value, measures FROM kpi.figure
+WHERE store = $1 AND grain = 'hour' AND by = 'sku' AND value = ANY($2) AND bucket = ANY($3)
 """
 _BUYERS: Final = """
 SELECT bucket, customer, state FROM kpi.buyer WHERE store = $1 AND grain = 'hour' AND bucket BETWEEN $2 AND $3

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from libs.events.bus import Record
 from libs.events.codec import Envelope, from_record
 from libs.events.contracts import KpiMeasured, PageViewed
-from services.kpi import measuring
+from services.kpi import measuring, windows
 from services.kpi.imports import end_import, open_import
 from services.kpi.measuring import READ_TOPICS, measure, tell_corrections
 from services.kpi.windows import measure_windows
@@ -211,6 +211,26 @@ async def test_windows_have_their_own_distinct_counts_and_first_touches(shop: St
     assert windows["w24", "2026-01-05T10", ""].start == datetime(2026, 1, 4, 3, tzinfo=UTC)
     await measure_windows(shop.transactions)
     assert await told(shop) == []
+
+
+async def test_the_window_of_24_hours_is_told_of_skus_that_were_seen_enough(
+    shop: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "SKU_VISITORS", 2)
+    views = [view(shop, f"v{n}", MORNING - timedelta(hours=n), f"s{n}", sku="A1") for n in range(3)]
+    await shop.apply([*views, view(shop, "v0", MORNING, "other", sku="A2"), *sale(shop, "o1", MORNING)])
+    await complete_until(shop, datetime(2026, 1, 5, 3, 5, tzinfo=UTC))
+    shop.now += timedelta(seconds=61)
+    await measure(shop.transactions)
+    await told(shop)
+    await measure_windows(shop.transactions)
+    found = {
+        (e.grain, e.dimensions["sku"]): e.measures
+        for e in await told(shop)
+        if "sku" in e.dimensions and e.bucket == "2026-01-05T10"
+    }
+    assert set(found) == {("w24", "A1")}
+    assert (found["w24", "A1"]["uv"], found["w24", "A1"]["orders_paid"]) == (3, 1)
 
 
 # sabotage twins

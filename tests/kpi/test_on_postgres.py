@@ -17,6 +17,7 @@ from services.kpi.calendar import calendar_of
 from services.kpi.facts import facts_of
 from services.kpi.figures import measure_of
 from services.kpi.handlers import fold_events
+from services.kpi.history import fold_history
 from services.kpi.states import decode_vector
 from tests.kpi.brute import Figures, Sale, count
 from tests.kpi.stage import Stage, stage
@@ -115,6 +116,22 @@ async def test_as_of_gives_what_was_known_at_that_minute(shop: Stage) -> None:
     assert ("2025-07-01", ("paid",), "pv") not in after
     later = known + timedelta(minutes=1)
     assert await shop.figures("day", *MONTH, by=("channel",), as_of=later) == after
+
+
+async def test_history_older_than_35_days_is_folded_to_hours_and_says_the_same(shop: Stage) -> None:
+    shop.now = datetime(2025, 8, 1, 10, 20, tzinfo=UTC)
+    for number, envelope in enumerate(traffic_of_a_month(shop, 9)[:12]):
+        shop.now = datetime(2025, 8, 1, 10, 20, tzinfo=UTC) + timedelta(minutes=5 * number)
+        await shop.apply([envelope])
+    hours = [datetime(2025, 8, 1, 11, tzinfo=UTC), datetime(2025, 8, 1, 12, tzinfo=UTC)]
+    before = [await shop.figures("day", *MONTH, by=("sku",), as_of=hour) for hour in hours]
+    shop.now = datetime(2025, 8, 20, tzinfo=UTC)
+    assert await fold_history(shop.transactions) == 0
+    shop.now = datetime(2025, 9, 20, tzinfo=UTC)
+    assert await fold_history(shop.transactions) > 0
+    assert await shop.rows("SELECT 1 FROM kpi.figure_delta WHERE store = :s AND minute % 60 <> 59", s=shop.store) == []
+    assert [await shop.figures("day", *MONTH, by=("sku",), as_of=hour) for hour in hours] == before
+    assert before[0] != before[1]
 
 
 async def test_the_changes_of_a_figure_add_up_to_it(shop: Stage) -> None:

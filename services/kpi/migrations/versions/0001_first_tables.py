@@ -171,6 +171,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("store", "grain", "by", "bucket", "minute", "shard", name=op.f("pk_figure_delta")),
         schema="kpi",
     )
+    op.create_index(
+        "ix_figure_delta_minute", "figure_delta", ["minute"], unique=False, schema="kpi", postgresql_using="brin"
+    )
     op.create_table(
         "idempotency",
         sa.Column("store", sa.Text(), nullable=False),
