@@ -11,7 +11,7 @@ class OrdersSettings(Settings):
     SERVICE = "orders"
 
     port: int = Field(default=8001, ge=0, le=65535)
-    concurrency: int = Field(default=1024, ge=1, description="Requests worked on at once: the till gathers them")
+    concurrency: int = Field(default=256, ge=1, description="Requests worked on at once: the till gathers them")
     burst: int = Field(default=2048, ge=1, description="Requests running or waiting that are never refused (D61)")
     inventory_url: str = Field(default="http://127.0.0.1:8002", description="Where the inventory service answers (D50)")
     review_quantity: int = Field(default=100, ge=1, description="More units of one SKU than this are unusual (D14)")

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from libs.events.contracts import SkuListed, StockReleased
+from libs.events.ids import uuid7
+from services.orders.bodies import OrderBody
+from services.orders.handlers import placing
 from tests.orders.conftest import Shop, accepted, line_json, order_json, pointers, refused
 from tests.orders.samples import NOON
 
@@ -128,6 +131,29 @@ async def test_a_hold_that_ran_out_before_the_retry_is_made_anew(shop: Shop) -> 
     shop.shelf.expire("o-crash~0")
     order = await shop.place("o-crash")
     assert order["reservation_id"] == "o-crash~1"
+
+
+async def held_by_a_retry(shop: Shop, order_id: str) -> int:
+    """Units that are held after a crash behind the hold and a retry."""
+    asked = OrderBody.model_validate(order_json(order_id), strict=False).asked(
+        order_id, shop.now, shop.runtime.installation.pseudonyms, None
+    )
+    before = shop.shelf.units["A001"]
+    for _ in ("the call that crashed", "its retry"):
+        await placing.hold_stock(asked, shop.app.state.kit, "demo", shop.now)
+    return before - shop.shelf.units["A001"]
+
+
+async def test_a_retry_after_a_crash_finds_its_hold_again(shop: Shop) -> None:
+    assert await held_by_a_retry(shop, "o-retry") == 2
+
+
+async def test_twin_with_a_new_name_at_each_try_a_retry_holds_twice(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = placing._request
+    monkeypatch.setattr(placing, "_request", lambda order, _, hold: wanted(order, f"{order.order_id}~{uuid7()}", hold))
+    assert await held_by_a_retry(shop, "o-retry-twin") == 4
 
 
 async def test_a_carts_hold_is_taken_over(shop: Shop) -> None:
