@@ -34,6 +34,8 @@ QUIET: Final = timedelta(seconds=60)
 READ_TOPICS: Final = tuple(sorted({topic for measure in MEASURES for topic in measure.topics}))
 AT_ONCE: Final = 200
 """Buckets measured in one transaction."""
+_TWO_HOURS: Final = 7_200
+"""An hour that starts later than this before the moment is the last one that can be over."""
 _TOLD_BY: Final = ("", "channel")
 """What is told of a bucket: the store, and each of its channels."""
 _LOCK: Final = lock_number("kpi.measuring")
@@ -65,10 +67,21 @@ class Moment:
 async def measure(transactions: Transactions, settle: timedelta = SETTLED) -> int:
     """Measure every bucket that is due; how many were. One process at a time does the work."""
     measured = 0
-    for clock in await stores_of(transactions):
+    for clock in await _stores_behind(transactions, settle):
         while count := await _measure_some(transactions, clock, settle):
             measured += count
     return measured
+
+
+async def _stores_behind(transactions: Transactions, settle: timedelta) -> list[StoreClock]:
+    """Stores that may have something due: the last hour, late events that have settled, an import that is over."""
+    async with transactions.begin(read_only=True) as tx:
+        moment = await load_moment(tx, settle)
+        if moment is None:
+            return []
+        last_hour = int(moment.until.timestamp()) - _TWO_HOURS
+        rows = await (await driver(tx.session)).fetch(_STORES_BEHIND, last_hour, tx.now - QUIET)
+    return [StoreClock(store, calendar_of(zone), currency, us) for store, zone, currency, us in rows]
 
 
 async def stores_of(transactions: Transactions) -> list[StoreClock]:
@@ -154,18 +167,21 @@ async def _measure(connection: Any, clock: StoreClock, due: Sequence[Bucket], mo
             continue
         seconds = [bucket.second for bucket in buckets]
         values = await load_told(connection, clock.store, grain, seconds)
+        channels: dict[int, list[tuple[str, str]]] = {}
         for bucket in buckets:
-            seen = await _channels_of_month(connection, clock, bucket)
+            month = clock.calendar.second("month", bucket.second * 1_000_000)
+            if month not in channels:
+                channels[month] = await _channels_of_month(connection, clock.store, month)
+            seen = channels[month]
             tell(tx, clock, bucket, {**dict.fromkeys(seen, NOTHING), **values.get(bucket.second, {})}, moment)
         await connection.execute(_MARK_MEASURED, clock.store, grain, seconds, tx.now)
         if grain == "hour":
             await connection.execute(_PLAN_WINDOWS, clock.store, seconds)
 
 
-async def _channels_of_month(connection: Any, clock: StoreClock, bucket: Bucket) -> list[tuple[str, str]]:
-    """Channels seen in the month in which the bucket begins: one that fell silent is told as zero."""
-    month = clock.calendar.second("month", bucket.second * 1_000_000)
-    return [("channel", row[0]) for row in await connection.fetch(_CHANNELS, clock.store, month)]
+async def _channels_of_month(connection: Any, store: str, month: int) -> list[tuple[str, str]]:
+    """Channels seen in the month in which a bucket begins: one that fell silent is told as zero."""
+    return [("channel", row[0]) for row in await connection.fetch(_CHANNELS, store, month)]
 
 
 NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
@@ -299,6 +315,17 @@ def _counts(lines: Iterable[_Line]) -> list[int]:
 
 _STORES: Final = """
 SELECT s.store, a.timezone, a.currency, s.us FROM kpi.store_start s JOIN access.stores a USING (store) ORDER BY s.store
+"""
+_STORES_BEHIND: Final = """
+SELECT s.store, a.timezone, a.currency, s.us FROM kpi.store_start s JOIN access.stores a USING (store)
+WHERE NOT EXISTS (
+ SELECT FROM kpi.bucket b
+ WHERE b.store = s.store AND b.grain = 'hour' AND b.bucket > $1 AND b.measured_at IS NOT NULL)
+OR EXISTS (
+ SELECT FROM kpi.bucket b WHERE b.store = s.store AND b.measured_at IS NULL AND b.touched_at <= $2)
+OR EXISTS (
+ SELECT FROM kpi.import i WHERE i.store = s.store AND i.ended_at IS NOT NULL AND i.measured_at IS NULL)
+ORDER BY s.store
 """
 _LAST_MEASURED: Final = """
 SELECT max(bucket) FROM kpi.bucket WHERE store = $1 AND grain = $2 AND bucket >= $3 AND measured_at IS NOT NULL

@@ -43,7 +43,9 @@ Hours = Mapping[int, Told]
 async def measure_windows(transactions: Transactions) -> int:
     """Measure the windows whose last hour has been measured; how many hours were taken."""
     taken = 0
-    for clock in await stores_of(transactions):
+    async with transactions.begin(read_only=True) as tx:
+        waiting = {row[0] for row in await (await driver(tx.session)).fetch(_STORES_WAITING, _NAMES)}
+    for clock in [clock for clock in await stores_of(transactions) if clock.store in waiting] if waiting else ():
         while count := await _measure_some(transactions, clock):
             taken += count
     return taken
@@ -207,6 +209,7 @@ async def _placed(connection: Any, store: str, shop: Shop, first: int, last: int
     return found
 
 
+_STORES_WAITING: Final = "SELECT DISTINCT store FROM kpi.bucket WHERE measured_at IS NULL AND grain = ANY($1)"
 _PENDING: Final = """
 SELECT DISTINCT bucket FROM kpi.bucket WHERE store = $1 AND grain = ANY($2) AND measured_at IS NULL
 ORDER BY bucket LIMIT $3
