@@ -57,8 +57,6 @@ class Command:
     """Whether promised units may be lost: then the promises on its SKUs must be known."""
     creates_levels: ClassVar[bool] = False
     """Whether SKUs that nobody has heard of get a level (D13)."""
-    may_be_refused: ClassVar[bool] = False
-    """Whether it may fail for want of stock: then expired holds on its SKUs must be known, to be swept first (D18)."""
     brings_in: ClassVar[bool] = False
     """Whether units come into the house: then locks that are not full must be known (D24)."""
 
@@ -69,6 +67,11 @@ class Command:
     @property
     def skus(self) -> Sequence[str]:
         """SKUs to lock, besides those of the reservations below."""
+        return ()
+
+    @property
+    def wishes(self) -> "Sequence[Piece]":
+        """What it may be refused for want of stock: expired holds on these SKUs must be known, to be swept (D18)."""
         return ()
 
     @property
@@ -188,12 +191,15 @@ class Reserve(Command):
     replaces: str | None = None
     backorder: bool = False
 
-    may_be_refused: ClassVar[bool] = True
     may_free: ClassVar[bool] = True
 
     @property
     def skus(self) -> Sequence[str]:
         return [piece.sku for piece in self.pieces]
+
+    @property
+    def wishes(self) -> Sequence[Piece]:
+        return self.pieces
 
     @property
     def reservation_ids(self) -> Sequence[str]:
@@ -253,7 +259,9 @@ class Pay(_OfOrderLines):
 
     campaign: str | None = None
 
-    may_be_refused: ClassVar[bool] = True
+    @property
+    def wishes(self) -> Sequence[Piece]:
+        return self.pieces
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,16 +106,35 @@ def _questions(commands: Sequence[Command], now: datetime) -> tuple[list[str], d
                 f" ON q.store = r.store AND {condition}"
             )
             arguments |= {f"{name}_{column}": values for column, values in _columns(keys).items()}
-    wishes = {(c.store, sku) for c in commands if c.may_be_refused for sku in c.skus}
+    wishes = _wishes(commands)
     if wishes:
-        parts.append(
-            "SELECT r.store, r.reservation_id FROM inventory.reservation r WHERE r.status = 'held'"
-            " AND r.expires_at <= :now AND EXISTS (SELECT FROM inventory.reservation_line w"
-            " WHERE (w.store, w.reservation_id) = (r.store, r.reservation_id) AND (w.store, w.sku) IN"
-            " (SELECT * FROM unnest(CAST(:wish_stores AS text[]), CAST(:wish_names AS text[]))))"
-        )
-        arguments |= {f"wish_{column}": values for column, values in _columns(wishes).items()} | {"now": now}
+        parts.append(_EXPIRED_ON_SHORT_SKUS)
+        arguments |= {f"wish_{column}": values for column, values in _columns(wishes).items()}
+        arguments |= {"wish_units": [wishes[key] for key in sorted(wishes)], "now": now}
     return parts, arguments
+
+
+def _wishes(commands: Sequence[Command]) -> dict[Key, int]:
+    """Units that commands want and may be refused, by SKU."""
+    wanted: dict[Key, int] = {}
+    for command in commands:
+        for sku, units in command.wishes:
+            wanted[command.store, sku] = wanted.get((command.store, sku), 0) + units
+    return wanted
+
+
+_EXPIRED_ON_SHORT_SKUS = """
+    (WITH lacking AS MATERIALIZED (
+       SELECT store, sku FROM inventory.level v
+       JOIN unnest(CAST(:wish_stores AS text[]), CAST(:wish_names AS text[]), CAST(:wish_units AS bigint[]))
+         AS wish(store, sku, units) USING (store, sku)
+       WHERE v.on_hand - v.held - v.allocated - v.locked - v.safety_hidden < wish.units)
+     SELECT r.store, r.reservation_id FROM inventory.reservation r
+     WHERE EXISTS (SELECT FROM lacking) AND r.status = 'held' AND r.expires_at <= :now AND EXISTS (
+       SELECT FROM inventory.reservation_line w JOIN lacking USING (store, sku)
+       WHERE (w.store, w.reservation_id) = (r.store, r.reservation_id))
+     ORDER BY r.expires_at LIMIT 1000)"""
+"""A peek, not locked: where there is enough, nobody has to wait for a sweep (D18)."""
 
 
 def _created(commands: Sequence[Command]) -> set[Key]:
