@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from libs.events.contracts.base import MAX_LINES
 from libs.service.errors import Problem, Validation
 from services.orders.bodies import units_of
 from services.orders.domain import money
@@ -272,6 +273,8 @@ def _sale_faults(sale: Sale, now: datetime, *, items: int | None = None, total: 
     order = sale.order
     if order.origin == STOREFRONT:
         return [("origin", "origin", "orders of the storefront are placed by POST /v1/orders")]
+    if len(order.lines) > MAX_LINES:
+        return [("order_id", "too_long", f"more than {MAX_LINES} lines in one order")]
     if sale.parcels and sale.paid_at is None:
         return [("paid_at", "missing", "an order that was shipped was paid: say when")]
     if late := _future("placed_at", order.placed_at, now) or _future("paid_at", sale.paid_at, now):

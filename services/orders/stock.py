@@ -137,20 +137,30 @@ def _hold_body(request: HoldRequest) -> dict[str, Any]:
 
 
 def _reservation(reservation_id: str, reply: Reply) -> Reservation:
-    if reply.status in (200, 201):
+    """What the answer says. Raises what it refuses; Overloaded for an answer that makes no sense."""
+    try:
         body = strict_json.loads(reply.body)
-        expires_at = body.get("expires_at")
-        return Reservation(
-            reservation_id,
-            body["status"],
-            parse_instant(expires_at) if expires_at is not None else None,
-            is_short=bool(body.get("short")),
-        )
-    problem = strict_json.loads(reply.body)
-    state = problem.get("state")
-    if problem.get("code") == "wrong_state" and state in ("expired", "released"):
-        return Reservation(reservation_id, state)
-    raise _refusal(reply.status, problem)
+        if reply.status in (200, 201):
+            return _granted(reservation_id, body)
+        state = body.get("state")
+        if body.get("code") == "wrong_state" and state in ("expired", "released"):
+            return Reservation(reservation_id, state)
+        if body.get("code") == "not_found":
+            return Reservation(reservation_id, "expired")
+        refusal = _refusal(reply.status, body)
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise Overloaded("inventory gave an answer that makes no sense", retry_after_seconds=5) from error
+    raise refusal
+
+
+def _granted(reservation_id: str, body: Mapping[str, Any]) -> Reservation:
+    expires_at = body.get("expires_at")
+    return Reservation(
+        reservation_id,
+        body["status"],
+        parse_instant(expires_at) if expires_at is not None else None,
+        is_short=bool(body.get("short")),
+    )
 
 
 def _refusal(status: int, problem: Mapping[str, Any]) -> Exception:
@@ -160,7 +170,7 @@ def _refusal(status: int, problem: Mapping[str, Any]) -> Exception:
         return OutOfStock(detail, errors=errors)
     if problem.get("code") == "conflict":
         return Conflict(detail)
-    if status in (404, 422):
+    if status == 422:
         return Validation(detail, errors=errors)
     return Overloaded("inventory could not be asked", retry_after_seconds=5)
 

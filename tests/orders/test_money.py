@@ -55,3 +55,9 @@ def test_amounts_beyond_exact_counting_are_refused() -> None:
     with pytest.raises(Validation) as refused:
         money.check_amounts([Line("A", 10**9, 10**14)], discount=0, shipping=0)
     assert refused.value.errors[0]["pointer"] == "/lines/0"
+
+
+def test_units_of_one_sku_are_limited_over_all_of_its_lines() -> None:
+    with pytest.raises(Validation) as refused:
+        money.check_amounts([Line("A", 10**9, 1), Line("B", 1, 1), Line("A", 1, 1)], discount=0, shipping=0)
+    assert [error["pointer"] for error in refused.value.errors] == ["/lines/0/quantity", "/lines/2/quantity"]

@@ -104,3 +104,12 @@ def test_an_open_return_keeps_an_order_from_completing() -> None:
     assert life.complete(order, window=WINDOW, now=far) == (order, ())
     refused, _ = returns.refuse_return(order, "r-1", refusal=None, at=LATER)
     assert life.complete(refused, window=WINDOW, now=far)[0].status is Status.COMPLETED
+
+
+def test_an_exchange_that_leaves_a_negative_total_is_refused() -> None:
+    order, _ = returns.request_return(delivered(discount_cents=5_000), a_return(2))
+    order, _ = returns.approve_return(order, "r-1", at=LATER)
+    order, _ = returns.receive_return(order, "r-1", at=LATER)
+    order, _ = returns.inspect_return(order, "r-1", "resellable", at=LATER)
+    with pytest.raises(Validation):
+        returns.exchange_return(order, "r-1", [Line("B002", 1, 100)], hold=None, at=LATER)

@@ -1,15 +1,20 @@
 """Sums of an order, exactly (D11): integer minor units, no rounding that loses a cent."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 from libs.events.contracts.base import MAX_CENTS
 from libs.service.errors import Validation, fault
+
+MAX_UNITS: Final = 10**9
 
 
 class Priced(Protocol):
     """Anything with a quantity at a price."""
 
+    @property
+    def sku(self) -> str: ...
     @property
     def quantity(self) -> int: ...
     @property
@@ -62,6 +67,7 @@ def check_amounts(
         for n, line in enumerate(lines)
         if line.quantity * line.unit_price_cents > MAX_CENTS
     ]
+    errors += _too_many(lines)
     exact_items = items_cents(lines)
     exact_total = total_cents(exact_items, discount, shipping)
     if exact_total < 0:
@@ -74,3 +80,14 @@ def check_amounts(
         errors.append(fault("/total_cents", "amount", f"the order adds up to {exact_total}, not {total}"))
     if errors:
         raise Validation("the amounts of the order do not add up", errors=errors)
+
+
+def _too_many(lines: Sequence[Priced]) -> list[dict[str, Any]]:
+    """Units of one SKU on all of its lines are told as one number later, and that has a limit."""
+    units: Counter[str] = Counter()
+    for line in lines:
+        units[line.sku] += line.quantity
+    message = f"more than {MAX_UNITS} units of one SKU"
+    return [
+        fault(f"/lines/{n}/quantity", "amount", message) for n, line in enumerate(lines) if units[line.sku] > MAX_UNITS
+    ]

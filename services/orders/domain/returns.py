@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Literal
 
 from libs.events import contracts
-from libs.service.errors import WrongState
-from services.orders.domain import facts
+from libs.events.contracts.base import MAX_LINES
+from libs.service.errors import Validation, WrongState, fault
+from services.orders.domain import facts, money
 from services.orders.domain.life import demand, refund
 from services.orders.domain.shipping import refuse_excess, take_units
 from services.orders.domain.state import (
@@ -116,6 +117,9 @@ def exchange_return(order: Order, return_id: str, lines: Sequence[Line], *, hold
     closed = replace(item, status=ReturnStatus.EXCHANGED, closed_at=at)
     kept = take_units(order.lines, item.lines, room=lambda line: line.returned, add=_without)
     exchanged = replace(order, lines=(*(line for line in kept if line.quantity), *lines), hold=hold or order.hold)
+    if len(exchanged.lines) > MAX_LINES:
+        raise Validation("too many lines", errors=[fault("/lines", "too_long", f"more than {MAX_LINES} on one order")])
+    money.check_amounts(exchanged.lines, discount=order.discount_cents, shipping=order.shipping_cents)
     after = _with_return(exchanged, closed)
     return after, (Dated(facts.amended(order, after, address_changed=False), at),)
 

@@ -5,7 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from libs.events.transaction import Transaction
-from libs.service.errors import Conflict, OutOfStock, Overloaded, Validation
+from libs.service.errors import Conflict, OutOfStock, Problem, Validation
+from libs.service.logging import get_logger
 from services.orders import store as db
 from services.orders.domain import life
 from services.orders.domain.state import FINAL, Decided, Hold, HoldState, Order, Payment, Refund, Status, Units
@@ -35,33 +36,34 @@ def needs_stock(order: Order) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What inventory decided about a paid order; `short` when it cannot have its units."""
+    """What inventory decided about a paid order; `short` names what it cannot have, when it cannot."""
 
     hold: Hold
-    short: tuple[Units, ...] = ()
+    short: tuple[Units, ...] | None = None
 
 
 async def settle(order: Order, store: str, stock: Stock, begin: Begin) -> Order | None:
     """Make the hold of a paid order its own, anew if it ran out; the order if that changed it.
 
-    With inventory away nothing changes: `order.paid` does the same later.
+    With inventory away, or of another opinion, nothing changes: `order.paid` does the same later.
     """
     try:
         outcome = await _allocate(order, store, stock)
-    except Overloaded:
+    except Problem as problem:
+        get_logger(__name__).warning("stock is left to the event", order_id=order.order_id, reason=problem.code)
         return None
     if outcome is None:
         return None
     async with begin() as tx:
         before = await load(tx, store, order.order_id)
         after = await save(tx, store, before, _decide(before, outcome, tx))
-    if after.status in FINAL and not outcome.short:
+    if after.status in FINAL and outcome.short is None:
         await stock.release(store, outcome.hold.reservation_id)
     return after
 
 
 def _decide(order: Order, outcome: Outcome, tx: Transaction) -> Decided:
-    if outcome.short:
+    if outcome.short is not None:
         return life.fall_short(order, outcome.hold, outcome.short, now=tx.now)
     return life.allocate(order, outcome.hold)
 
