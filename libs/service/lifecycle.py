@@ -20,7 +20,7 @@ from libs.events.bus import BusRefused
 from libs.events.failures import Stop, Verdict, decide
 from libs.service import logging
 from libs.service.migration import MissingMigration
-from libs.service.protocol import BoundedProtocol
+from libs.service.protocol import guarded
 from libs.service.runtime import Loop, LoopEnded, Runtime
 from libs.service.settings import Settings
 
@@ -72,7 +72,7 @@ def _refuse(line: str, code: int = EXIT_CONFIGURATION) -> NoReturn:
 async def serve(runtime: Runtime, app: FastAPI) -> int:
     """Start, serve until SIGTERM or SIGINT, drain, stop. The exit code is returned."""
     await _start(runtime)
-    server = Server(_config(runtime.settings, app))
+    server = Server(_config(runtime, app))
     code = 0
     try:
         async with asyncio.TaskGroup() as group:
@@ -139,12 +139,13 @@ class Server(uvicorn.Server):
         yield
 
 
-def _config(settings: Settings, app: Any) -> uvicorn.Config:
+def _config(runtime: Runtime, app: Any) -> uvicorn.Config:
+    settings = runtime.settings
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=BoundedProtocol,
+        http=guarded(runtime.gate, runtime.name),
         lifespan="off",
         ws="none",
         access_log=False,

@@ -14,6 +14,7 @@ from libs.service.errors import Overloaded
 GRACE_SECONDS = 5.0
 """On a slow machine 500 buyers do not arrive in one instant, and are served all the same."""
 _RATE_SECONDS = 1.0
+FULL = "too many calls at once; try again"
 
 
 class Gate:
@@ -42,9 +43,15 @@ class Gate:
             self._slow_since = None
             self.running += 1
             return
-        if self.running + self.waiting >= self.burst or self._too_slow():
-            raise Overloaded("too many calls at once; try again", retry_after_seconds=1)
+        if self.is_full():
+            raise Overloaded(FULL)
         await self._wait()
+
+    def is_full(self) -> bool:
+        """Whether the next call would be refused."""
+        if self.running < self.concurrency and not self._waiting:
+            return False
+        return self.running + self.waiting >= self.burst or self._too_slow()
 
     async def _wait(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,4 +92,5 @@ class Gate:
         """Whether waiting has been too long for too long, and would be for one more."""
         if not self._is_narrow():
             return False
-        return self.waiting > max(1, len(self._left)) / _RATE_SECONDS * self.queue_seconds
+        answered_a_second = max(1, len(self._left)) / _RATE_SECONDS
+        return self.running + self.waiting > answered_a_second * self.queue_seconds

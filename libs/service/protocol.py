@@ -1,20 +1,33 @@
-"""HTTP on the socket, bounded: a head too large or without end is refused, and refusals are problems too (P8)."""
+"""HTTP on the socket, bounded: a head too large or without end is refused, and refusals are problems too (P8).
+
+When the door is full (P9), the refusal is written here as well, without a task and without the app: under ten times the
+load it is nine of ten answers, and what they cost is what the tenth lacks.
+"""
 
 import asyncio
-from typing import Any
+import json
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from libs.events.ids import uuid7
 from libs.events.transaction import utc_now
 from libs.service import errors, problems, wire
+from libs.service.languages import language_of
+from libs.service.metrics import REQUESTS_REFUSED
+from libs.service.middleware import UNGUARDED
+from libs.service.overload import FULL, Gate
 
 HEAD_BYTES = 64 << 10
 HEAD_SECONDS = 20.0
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a limit to the bytes and the time of a request's head."""
+    """uvicorn's protocol with a limit to the bytes and the time of a request's head, and with the service's gate."""
+
+    gate: ClassVar[Gate | None] = None
+    service: ClassVar[str] = ""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -47,7 +60,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._stop_timer()
-        super().on_headers_complete()
+        if self._is_to_be_refused():
+            self._refuse_for_now()
+        else:
+            super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """What comes next is another head; its time begins with its first byte."""
@@ -57,6 +73,24 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets a problem like everything else."""
         self._refuse(errors.InvalidRequest(msg))
+
+    def _is_to_be_refused(self) -> bool:
+        if self.gate is None or not self.gate.is_full():
+            return False
+        before: Any = self.cycle
+        is_next = before is None or before.response_complete
+        return is_next and self.url.partition(b"?")[0].decode("latin-1") not in UNGUARDED
+
+    def _refuse_for_now(self) -> None:
+        """503, and the connection lives on; the rest of the request is read and thrown away."""
+        REQUESTS_REFUSED.labels(self.service).inc()
+        keeps = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+        self.cycle = _ANSWERED
+        self.transport.write(_overloaded(self.url, self.headers, keeps=keeps))
+        if keeps:
+            self.on_response_complete()
+        else:
+            self.transport.close()
 
     def _head_is_late(self) -> None:
         self._head_timer = None
@@ -80,3 +114,33 @@ class BoundedProtocol(HttpToolsProtocol):
         )
         self.transport.write(head.encode("ascii") + body)
         self.transport.close()
+
+
+_ANSWERED: Any = SimpleNamespace(response_complete=True, message_event=asyncio.Event())
+"""What uvicorn takes for the request's cycle: one that is over."""
+
+
+def guarded(gate: Gate, service: str) -> type[BoundedProtocol]:
+    """The protocol of one service."""
+    return type("GuardedProtocol", (BoundedProtocol,), {"gate": gate, "service": service})
+
+
+def _overloaded(url: bytes, headers: list[tuple[bytes, bytes]], *, keeps: bool) -> bytes:
+    languages = next((value for name, value in headers if name == b"accept-language"), b"")
+    request_id = uuid7(utc_now()).encode()
+    path = json.dumps(url.partition(b"?")[0].decode("ascii", "replace")).encode()
+    body = _BODIES[language_of(languages.decode("latin-1"))] % (path, request_id)
+    return _HEAD % (len(body), request_id, b"keep-alive" if keeps else b"close") + body
+
+
+def _body(language: str) -> bytes:
+    """The problem with room for `instance` and `request_id`."""
+    made = {**problems.document(errors.Overloaded(FULL)), "title": problems.TITLES["overloaded"][language == "zh"]}
+    return wire.encode(made).replace(b"%", b"%%")[:-1] + b',"instance":%s,"request_id":"%s"}'
+
+
+_BODIES = {language: _body(language) for language in ("en", "zh")}
+_HEAD = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
+    b"retry-after: 1\r\nx-request-id: %s\r\nconnection: %s\r\n\r\n"
+)

@@ -34,7 +34,7 @@ class Settings(BaseSettings):
 
     pool_size: int = Field(default=12, ge=1, description="Database connections kept by one process")
     pool_overflow: int = Field(default=4, ge=0, description="Connections beyond them under load")
-    concurrency: int = Field(default=128, ge=1, description="Requests worked on at once; more wait")
+    concurrency: int = Field(default=64, ge=1, description="Requests worked on at once; more wait")
     burst: int = Field(default=512, ge=1, description="Requests running or waiting that are never refused (D61)")
     queue_seconds: float = Field(default=0.8, gt=0, description="Waiting that is accepted under lasting overload (P9)")
     drain_seconds: float = Field(default=6.0, gt=0, description="How long running requests may finish at SIGTERM")

@@ -133,7 +133,7 @@ def narrow(example: Example) -> Iterator[Gate]:
     gate = example.runtime.gate
     gate.concurrency, gate.burst = 2, 4
     yield gate
-    gate.concurrency, gate.burst = 128, 512
+    gate.concurrency, gate.burst = 64, 512
 
 
 async def test_calls_beyond_the_burst_get_503_at_once_and_health_still_answers(example: Example, narrow: Gate) -> None:

@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import httpx2
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from libs.service import protocol
 from libs.service.lifecycle import Server
-from libs.service.protocol import BoundedProtocol
+from libs.service.overload import Gate
+from libs.service.protocol import BoundedProtocol, guarded
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -65,4 +67,56 @@ async def test_a_second_head_has_its_own_time_and_a_slow_body_is_no_slow_head(po
     assert (await asyncio.wait_for(reader.readuntil(b"ok"), 5)).startswith(b"HTTP/1.1 200")
     writer.write(b"GET / HT")
     assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408")
+    writer.close()
+
+
+# a full door
+
+
+@pytest.fixture
+async def full_port() -> AsyncIterator[int]:
+    """A server that takes nobody in."""
+    gate = Gate(concurrency=0, burst=0, queue_seconds=1)
+    config = uvicorn.Config(_app, port=0, http=guarded(gate, "example"), lifespan="off", log_config=None)
+    server = Server(config)
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await running
+
+
+async def test_a_full_door_refuses_on_a_connection_that_lives_on(full_port: int) -> None:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{full_port}") as client:
+        answers = [
+            await client.get("/v1/x%22y?store=%25"),
+            await client.post("/v1/x", content=b"x" * 300_000, headers={"Accept-Language": "zh"}),
+            await client.get("/v1/x"),
+        ]
+        alive = await client.get("/healthz")
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+    problem = answers[0].json()
+    assert problem["request_id"] == answers[0].headers["x-request-id"] != answers[2].headers["x-request-id"]
+    assert (problem["code"], problem["status"], problem["instance"]) == ("overloaded", 503, "/v1/x%22y")
+    assert answers[1].json()["title"] == "服务繁忙，请稍后重试"
+    assert alive.text == "ok"
+
+
+async def test_a_full_door_closes_when_the_caller_wants_it_so(full_port: int) -> None:
+    reader, writer = await _open(full_port)
+    writer.write(b"GET /v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    heard = await asyncio.wait_for(reader.read(), 5)
+    assert heard.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in heard
+    writer.close()
+
+
+async def test_requests_in_a_row_over_a_full_door_are_each_refused(full_port: int) -> None:
+    reader, writer = await _open(full_port)
+    one = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"
+    writer.write(one * 3 + b"GET /v1/x HTTP/1.1\r\nConnection: close\r\n\r\n")
+    heard = await asyncio.wait_for(reader.read(), 5)
+    assert heard.count(b"HTTP/1.1 503 ") == 4
     writer.close()
