@@ -2,17 +2,19 @@
 
 from time import monotonic
 
-from libs.events.consumer import MAX_RECORDS, Consumer
+from libs.events.consumer import Consumer
 from services.inventory.lane import StockLane
 
 FEW = 64
 """So few that a SKU is not held long (a transaction of some milliseconds)."""
+MANY = 1_500
+"""So many that a batch is worth its transaction, and that a call that comes meanwhile waits a second or two at most."""
 QUIET_SECONDS = 1.0
 
 
 def next_size(size: int, is_quiet: bool) -> int:
     """Twice as many each time while nobody calls; few again as soon as somebody does."""
-    return min(MAX_RECORDS, size * 2) if is_quiet else FEW
+    return min(MANY, size * 2) if is_quiet else FEW
 
 
 class Pace:

@@ -20,6 +20,7 @@ TASK_STARTERS = {
     "libs/events/postgres_group.py",  # so does a membership
     "libs/events/kafka.py",  # stops aiokafka's consumer and awaits it: its cancellation is not ours
     "libs/service/auth.py",  # one look-up that several callers await
+    "libs/service/stores.py",  # the same
 }
 CLOCKS = {
     "libs/events/transaction.py",  # utc_now: the one clock; everything else is given the time
