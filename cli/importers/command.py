@@ -1,7 +1,9 @@
 """`opswire import`: real files in, with a dry run, progress, rate and ETA."""
 
+import csv
 import hashlib
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -42,7 +44,7 @@ async def import_online_retail(
     started = time.monotonic()
     try:
         planned = online_retail.plan(online_retail.read_rows(file), opening)
-    except (BadRow, OSError, UnicodeDecodeError) as problem:
+    except (BadRow, OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as problem:
         raise CommandFailed(f"{file.name}: {problem}", "nothing was sent; mend the file and run it again") from problem
     told: dict[str, Any] = {**asdict(planned.summary), "rounding": str(planned.summary.rounding), "dry_run": dry_run}
     if not dry_run:

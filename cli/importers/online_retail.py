@@ -6,11 +6,12 @@ nothing. Times are the shop's local ones (Europe/London).
 
 import csv
 import gzip
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,16 @@ WAREHOUSE = "main"
 COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
 SERVICE_CODES = frozenset({"POST", "DOT", "M", "m", "C2", "D", "S", "B", "BANK_CHARGES", "AMAZONFEE", "CRUK", "PADS"})
 SERVICE_PREFIX = "gift_"
+
+LONGEST_TITLE = 200
+INVOICE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+CODE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CUSTOMER = re.compile(r"[^\x00-\x1f\x7f]{0,128}")
+TITLE = re.compile(r"[^\x00-\x1f\x7f]*")
+QUANTITY = re.compile(r"-?[0-9]{1,9}")
+PRICE = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(:[0-9]{2})?")
+"""What the front doors take: a line that one of them would refuse must be told before anything is sent."""
 
 Record = dict[str, Any]
 
@@ -104,31 +115,43 @@ def _row(number: int, cells: Sequence[str], places: Mapping[str, int]) -> Row:
     if len(cells) <= max(places.values()):
         raise BadRow(f"row {number}: {len(cells)} columns, at least {max(places.values()) + 1} are needed")
     value = {name: cells[place].strip() for name, place in places.items()}
-    exact = _number(number, "UnitPrice", value["UnitPrice"], Decimal)
+    told = _Cells(number, value)
+    exact = Decimal(told.read("UnitPrice", PRICE))
     return Row(
         number=number,
-        invoice=_text(number, "InvoiceNo", value["InvoiceNo"]),
-        sku="_".join(_text(number, "StockCode", value["StockCode"]).split()),
-        title=value["Description"],
-        quantity=_number(number, "Quantity", value["Quantity"], int),
-        at=_number(number, "InvoiceDate", value["InvoiceDate"], datetime.fromisoformat).replace(tzinfo=ZONE),
+        invoice=told.read("InvoiceNo", INVOICE),
+        sku=told.read("StockCode", CODE, "_".join(value["StockCode"].split())),
+        title=told.read("Description", TITLE, " ".join(value["Description"].split()))[:LONGEST_TITLE],
+        quantity=int(told.read("Quantity", QUANTITY)),
+        at=told.instant("InvoiceDate"),
         price_cents=int((exact * 100).quantize(Decimal(1), ROUND_HALF_UP)),
         exact_price=exact,
-        customer=value["CustomerID"] or None,
+        customer=told.read("CustomerID", CUSTOMER) or None,
     )
 
 
-def _text(number: int, column: str, value: str) -> str:
-    if not value:
-        raise BadRow(f"row {number}, {column}: empty")
-    return value
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells of one line by their columns. Reading one that is not as it must be raises BadRow."""
 
+    number: int
+    value: Mapping[str, str]
 
-def _number(number: int, column: str, value: str, read: Any) -> Any:
-    try:
-        return read(value)
-    except (ValueError, InvalidOperation):
-        raise BadRow(f"row {number}, {column}: {value!r} cannot be read") from None
+    def read(self, column: str, form: re.Pattern[str], cleaned: str | None = None) -> str:
+        given = self.value[column] if cleaned is None else cleaned
+        if form.fullmatch(given) is None:
+            raise self._bad(column)
+        return given
+
+    def instant(self, column: str) -> datetime:
+        try:
+            return datetime.fromisoformat(self.read(column, DATE)).replace(tzinfo=ZONE)
+        except ValueError:
+            raise self._bad(column) from None
+
+    def _bad(self, column: str) -> BadRow:
+        value = self.value[column]
+        return BadRow(f"row {self.number}, {column}: {f'{value[:80]!r} cannot be read' if value else 'empty'}")
 
 
 # planning

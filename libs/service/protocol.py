@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from libs.events.ids import uuid7
-from libs.events.transaction import utc_now
 from libs.service import errors, problems, wire
 from libs.service.languages import language_of
 from libs.service.metrics import REQUESTS_REFUSED
@@ -106,7 +105,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, problem: errors.Problem) -> None:
         """Answer without an app, and close."""
-        made = {**problems.document(problem), "instance": "", "request_id": uuid7(utc_now())}
+        made = {**problems.document(problem), "instance": "", "request_id": uuid7()}
         body = wire.encode(made)
         head = (
             f"HTTP/1.1 {problem.status} {made['title']}\r\ncontent-type: {problems.MEDIA_TYPE}\r\n"
@@ -127,7 +126,7 @@ def guarded(gate: Gate, service: str) -> type[BoundedProtocol]:
 
 def _overloaded(url: bytes, headers: list[tuple[bytes, bytes]], *, keeps: bool) -> bytes:
     languages = next((value for name, value in headers if name == b"accept-language"), b"")
-    request_id = uuid7(utc_now()).encode()
+    request_id = uuid7().encode()
     path = json.dumps(url.partition(b"?")[0].decode("ascii", "replace")).encode()
     body = _BODIES[language_of(languages.decode("latin-1"))] % (path, request_id)
     return _HEAD % (len(body), request_id, b"keep-alive" if keeps else b"close") + body

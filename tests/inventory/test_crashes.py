@@ -10,9 +10,7 @@ from tests.support.fixtures import Running
 from tests.support.services import Platform
 
 SERVED = (
-    "inventory.before_batch",
     "inventory.before_commit",
-    "transaction.after_commit",
     "inventory.before_answer",
 )
 

@@ -33,7 +33,7 @@ class Process:
     url: str
     log: Path
 
-    def wait_until_ready(self, seconds: float = 30.0) -> None:
+    def wait_until_ready(self, seconds: float = 60.0) -> None:
         """Return when `/readyz` says yes."""
         deadline, said = time.monotonic() + seconds, "nothing"
         while time.monotonic() < deadline:
@@ -124,9 +124,9 @@ async def test_sigterm_lets_running_calls_finish_and_ends_with_0(start: Start, e
     with _calling(process, key, "/v1/slow?seconds=1.5") as answered:
         process.popen.send_signal(signal.SIGTERM)
         began = time.monotonic()
-        assert process.popen.wait(10) == 0
+        assert process.popen.wait(30) == 0
     assert answered == [200]
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
 
 
 async def test_sigterm_ends_the_process_whatever_hangs(start: Start, example_database: str) -> None:
@@ -138,7 +138,7 @@ async def test_sigterm_ends_the_process_whatever_hangs(start: Start, example_dat
     )
     process.wait_until_ready()
     process.popen.send_signal(signal.SIGTERM)
-    assert process.popen.wait(10) == 70
+    assert process.popen.wait(30) == 70
 
 
 def test_the_limits_of_stopping_add_up_to_less_than_10_s() -> None:
@@ -160,7 +160,7 @@ async def test_a_call_that_takes_too_long_is_cut_off(start: Start, example_datab
 @pytest.mark.parametrize("how", ["returns", "raises"])
 async def test_a_loop_that_ends_takes_the_process_down(start: Start, example_database: str, how: str) -> None:
     process = start(example_database, module="tests.service.example.misfit", OPSWIRE_MISFIT=how)
-    assert process.popen.wait(30) == 70
+    assert process.popen.wait(60) == 70
     log = process.log.read_text()
     assert "the process ends" in log
     assert "ow_abc_0011" not in log
@@ -182,7 +182,7 @@ async def test_after_sigkill_it_is_ready_again_in_10_s(start: Start, example_dat
 
 async def test_a_missing_migration_is_one_clear_line(start: Start, empty_database: str) -> None:
     process = start(empty_database)
-    assert process.popen.wait(30) == 78
+    assert process.popen.wait(60) == 78
     assert process.log.read_text() == (
         "example: schema access is at version none, this program needs 0001: run `opswire migrate`\n"
     )
@@ -190,21 +190,21 @@ async def test_a_missing_migration_is_one_clear_line(start: Start, empty_databas
 
 async def test_a_bad_setting_is_one_line_that_names_it(start: Start, example_database: str) -> None:
     process = start(example_database, OPSWIRE_QUEUE_SECONDS="soon")
-    assert process.popen.wait(30) == 78
+    assert process.popen.wait(60) == 78
     [line] = process.log.read_text().splitlines()
     assert "OPSWIRE_QUEUE_SECONDS" in line
 
 
 async def test_unsafe_settings_refuse_to_start_in_production(start: Start, example_database: str) -> None:
     process = start(example_database, OPSWIRE_ENVIRONMENT="production", OPSWIRE_LOG_LEVEL="debug")
-    assert process.popen.wait(30) == 78
+    assert process.popen.wait(60) == 78
     [line] = process.log.read_text().splitlines()
     assert "OPSWIRE_LOG_LEVEL" in line
 
 
 async def test_a_database_that_is_away_at_start_is_one_line_without_the_password(start: Start) -> None:
     process = start(f"postgresql://user:pa55word@127.0.0.1:{_free_port()}/none")
-    assert process.popen.wait(30) == 70
+    assert process.popen.wait(60) == 70
     log = process.log.read_text()
     assert len(log.splitlines()) == 1
     assert "pa55word" not in log
@@ -215,7 +215,7 @@ async def test_a_taken_port_ends_the_process(start: Start, example_database: str
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         process = start(example_database, OPSWIRE_EXAMPLE_PORT=str(taken.getsockname()[1]))
-        assert process.popen.wait(30) not in (0, None)
+        assert process.popen.wait(60) not in (0, None)
 
 
 async def test_a_loop_that_ends_in_the_same_process_is_raised(example: Example) -> None:

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 from sqlalchemy import text
@@ -99,22 +100,40 @@ class Platform:
         raise AssertionError(f"{service} is not ready: {said}\n{tail(log, 40)}")
 
 
+P = TypeVar("P", bound=Platform)
+
+
 @asynccontextmanager
 async def running_services(
     database_url: str, *services: str, logs: Path, kafka: str = "", topic_prefix: str = "", **environment: str
 ) -> AsyncIterator[Platform]:
     """Start these services (default: all) on a migrated database; end them with the body."""
-    topology = Topology({service: free_port() for service in SERVICES})
-    shared = platform_environment(
-        topology, database_url=database_url, kafka=kafka, topic_prefix=topic_prefix, data=logs
+    platform = await prepared(
+        Platform, database_url, logs=logs, kafka=kafka, topic_prefix=topic_prefix, environment=environment
     )
-    installation = await _installation(database_url, topology, kafka, topic_prefix)
-    platform = Platform(installation, topology, {**shared, **environment}, logs)
     try:
         await asyncio.gather(*(platform.start(service) for service in services or SERVICES))
         yield platform
     finally:
         await platform.close()
+
+
+async def prepared(
+    make: Callable[..., P],
+    database_url: str,
+    *,
+    logs: Path,
+    environment: Mapping[str, str],
+    kafka: str = "",
+    topic_prefix: str = "",
+) -> P:
+    """A platform with its ports, stores and key, of which nothing runs yet."""
+    topology = Topology({service: free_port() for service in SERVICES})
+    shared = platform_environment(
+        topology, database_url=database_url, kafka=kafka, topic_prefix=topic_prefix, data=logs
+    )
+    installation = await _installation(database_url, topology, kafka, topic_prefix)
+    return make(installation, topology, {**shared, **environment}, logs)
 
 
 async def _installation(database_url: str, topology: Topology, kafka: str, topic_prefix: str) -> Installation:
