@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -49,10 +50,11 @@ async def _until_done(client: httpx2.AsyncClient, rebuild_id: str, *, quiet: boo
     with Progress(console=errors, transient=True, disable=quiet) as bar:
         task = bar.add_task("events replayed", total=None)
         while True:
-            report: Mapping[str, Any] = answered(await client.get(f"/v1/rebuilds/{rebuild_id}"))
-            if report["status"] != "running":
-                return report
-            bar.update(task, completed=report["events"], total=report["total"] or None)
+            with suppress(httpx2.ReadTimeout):  # a large rebuild keeps the service busy for a while
+                report: Mapping[str, Any] = answered(await client.get(f"/v1/rebuilds/{rebuild_id}"))
+                if report["status"] != "running":
+                    return report
+                bar.update(task, completed=report["events"], total=report["total"] or None)
             await asyncio.sleep(POLL_SECONDS)
 
 
