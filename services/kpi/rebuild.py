@@ -6,6 +6,7 @@ suspect rows are compared again, and those that still differ are put right; meas
 cause is `rebuild:ID` (D36). Nothing else is touched, nothing else is told.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -197,6 +198,9 @@ async def _calendars(connection: Any) -> dict[str, Calendar]:
 
 
 Progress = Callable[[int, int], Any]
+_TURN: Final = 500
+"""Rows compared between two turns of the event loop, so that events and calls go on meanwhile."""
+
 Applied = dict[tuple[str, int], int]
 """(topic, partition) -> last offset that was replayed."""
 
@@ -229,12 +233,18 @@ async def _replay(connection: Any, replay: Replay, applied: Applied, progress: P
 
 
 async def _compare(connection: Any, replay: Replay, report: Report) -> None:
-    expected = {key: row_hash(key, value) for key, value in replay.rows()}
+    expected: dict[RowKey, bytes] = {}
+    for number, (key, value) in enumerate(replay.rows()):
+        expected[key] = row_hash(key, value)
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
     report.rebuilt_digest = digest(expected.values())
     live: list[bytes] = []
     async for key, value in live_rows(connection):
         hashed = row_hash(key, value)
         live.append(hashed)
+        if len(live) % _TURN == 0:
+            await asyncio.sleep(0)
         if expected.pop(key, None) != hashed:
             report.differing.append(key)
     report.live_digest = digest(live)

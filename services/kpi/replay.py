@@ -70,7 +70,7 @@ class Replay:
         self._keep_documents(facts)
         shops = {store: self._shop(store) for store in facts.stores}
         outcome = await fold(facts.batch, self.memory, shops, shops_before)
-        self._add(outcome.cells)
+        await self._add(outcome.cells)
 
     def _shop(self, store: str) -> Shop:
         versions = sorted(self._origins[store], key=lambda found: (found.us, found.recorded_us, found.event_id))
@@ -85,8 +85,10 @@ class Replay:
             self._origins[found.store].append(found)
         note_origins(facts, changed)
 
-    def _add(self, cells: Cells) -> None:
-        for cell, vector in cells.items():
+    async def _add(self, cells: Cells) -> None:
+        for number, (cell, vector) in enumerate(cells.items()):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
             known = self._cells.get(cell)
             if known is not None:
                 vector = _sum(decode_vector(known), vector)
