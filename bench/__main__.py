@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from time import monotonic
 
 import uvloop
@@ -16,6 +17,7 @@ from bench.results import Measured
 from bench.rounds import ROUNDS
 from bench.stage import CannotMeasure, Stage, open_stage
 from bench.table import COLUMNS, rows_of, text_table
+from cli.up import until_stopped
 
 
 def main() -> int:
@@ -28,12 +30,13 @@ def main() -> int:
         open_stage(1 if arguments.quick else ROUNDS) as stage,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        new, failed = runner.run(_measure_all(chosen, stage))
-    entries = results.merged(results.load(), new, [m.name for m in MEASUREMENTS])
+        run = Run()
+        runner.run(run.measure(chosen, stage))
+    entries = results.merged(results.load(), run.new, [m.name for m in MEASUREMENTS])
     if not (arguments.dry or arguments.quick):
         results.save(entries)
         page.write(entries)
-    return 1 if failed else 0
+    return 1 if len(run.new) < len(chosen) else 0
 
 
 def _arguments() -> argparse.Namespace:
@@ -46,24 +49,29 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _measure_all(chosen: Sequence[Measurement], stage: Stage) -> tuple[list[Measured], list[str]]:
-    new: list[Measured] = []
-    failed: list[str] = []
-    for measurement in chosen:
-        print(f"\n{measurement.name}: {measurement.title} ...", file=sys.stderr, flush=True)
+@dataclass
+class Run:
+    """What a run has found so far."""
+
+    new: list[Measured] = field(default_factory=list)
+
+    async def measure(self, chosen: Sequence[Measurement], stage: Stage) -> None:
+        """One after the other; Ctrl-C and SIGTERM end it with what there is."""
+        with until_stopped():
+            for measurement in chosen:
+                print(f"\n{measurement.name}: {measurement.title} ...", file=sys.stderr, flush=True)
+                await self._measure_one(measurement, stage)
+
+    async def _measure_one(self, one: Measurement, stage: Stage) -> None:
         began, neighbours = monotonic(), Neighbours.watch()
         try:
-            outcome = await measurement.measure(stage)
+            outcome = await one.measure(stage)
         except CannotMeasure as problem:
-            print(f"{measurement.name} could not be measured: {problem}", file=sys.stderr)
-            failed.append(measurement.name)
-            continue
-        entry = results.measured(
-            measurement.name, measurement.title, outcome, monotonic() - began, neighbours.cores()
-        )  # fmt: skip
+            print(f"{one.name} could not be measured: {problem}", file=sys.stderr)
+            return
+        entry = results.measured(one.name, one.title, outcome, monotonic() - began, neighbours.cores())
         _print(entry, outcome)
-        new.append(entry)
-    return new, failed
+        self.new.append(entry)
 
 
 def _print(entry: Measured, outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ It runs in a process of its own, so that the server's event loop is not ours.
 """
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import Protocol, cast
 import uvloop
 
 from bench.series import quantile
+from cli.local.processes import die_with_parent
 
 HOST = "127.0.0.1"
 CONNECT_AT_ONCE = 128
@@ -90,7 +92,7 @@ class Generator:
     """The process that shoots."""
 
     def __init__(self) -> None:
-        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_end_with_parent)
 
     async def shoot(self, volley: Volley) -> Answers:
         """Raises ConnectionError when nobody listens."""
@@ -98,6 +100,11 @@ class Generator:
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    if ask_kernel := die_with_parent(signal.SIGKILL):
+        ask_kernel()
 
 
 def _shoot(volley: Volley) -> Answers:

@@ -1,5 +1,6 @@
 """What measurements run on: real PostgreSQL, a real Kafka broker, services and peers as processes, all of this run."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -36,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STORE = "demo"
 TEMPLATE = "opswire_template"
 READY_SECONDS = 30.0
+WORKER_SECONDS = 180.0
 MAX_CONNECTIONS = "300"
 
 
@@ -198,32 +200,35 @@ class Stage:
             await _until_listening(process, port, log)
             yield port, process.pid
 
-    def worker(
+    async def worker(
         self,
         module: str,
         *arguments: str,
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
-        seconds: float = 180.0,
     ) -> Any:
-        """Run `python -m module ARGUMENTS` to its end and give the JSON that it printed last.
+        """Run `python -m module ARGUMENTS` to its end and give the JSON object that it printed last.
 
         Raises CannotMeasure when it fails.
         """
-        command = [python, "-m", module, *arguments]
         with tempfile.TemporaryFile("w+") as said:
+            process = await asyncio.create_subprocess_exec(
+                python, "-m", module, *arguments, cwd=ROOT, env={**clean_environment(), **(environment or {})},
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=said,
+                preexec_fn=die_with_parent(signal.SIGKILL),
+            )  # fmt: skip
             try:
-                done = subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True, check=False,
-                    cwd=ROOT, timeout=seconds, preexec_fn=die_with_parent(signal.SIGKILL),
-                    env={**clean_environment(), **(environment or {})},
-                )  # fmt: skip
-            except subprocess.TimeoutExpired:
-                raise CannotMeasure(f"{module} did not end within {seconds:.0f} s\n{_last(said)}") from None
-            said_last = [line for line in done.stdout.splitlines() if line.startswith("{")]
-            if done.returncode or not said_last:
-                raise CannotMeasure(f"{module} ended with code {done.returncode}\n{_last(said)}")
-        return json.loads(said_last[-1])
+                async with asyncio.timeout(WORKER_SECONDS):
+                    printed, _ = await process.communicate()
+            except TimeoutError:
+                raise CannotMeasure(f"{module} did not end within {WORKER_SECONDS:.0f} s\n{_last(said)}") from None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            objects = [line for line in printed.decode().splitlines() if line.startswith("{")]
+            if process.returncode or not objects:
+                raise CannotMeasure(f"{module} ended with code {process.returncode}\n{_last(said)}")
+        return json.loads(objects[-1])
 
     @contextlib.contextmanager
     def _child(

@@ -1,9 +1,7 @@
 """A topic full of events that a service is to catch up with, again and again from the same start."""
 
-import asyncio
 import json
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from bench.rounds import Sample
@@ -45,4 +43,4 @@ class Waiting:
     async def run(self, module: str, database: str, *arguments: str) -> Any:
         """A worker on this installation."""
         environment = installation(database, self.kafka, self.prefix)
-        return await asyncio.to_thread(partial(self.stage.worker, module, *arguments, environment=environment))
+        return await self.stage.worker(module, *arguments, environment=environment)

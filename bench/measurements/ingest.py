@@ -14,6 +14,8 @@ OURS, ON_POSTGRES = "opswire", "opswire, PostgreSQL bus"
 BATCH = 100
 CLIENTS = 16
 VISITORS = 5_000
+"""Who are about; each sends views again and again."""
+
 SECONDS = 2.0
 
 _VIEW = (
@@ -61,5 +63,5 @@ def _ours(stage: Stage, service: Running) -> Shooter:
 
 
 def _batches(path: str, key: str = "") -> Json:
-    """Bodies of 100 views: other ids in each, 500,000 visitors."""
-    return Json(path, BODY, key, modulus=VISITORS)
+    """Bodies of 100 views, other ids in each."""
+    return Json(path, BODY, key, modulus=VISITORS // BATCH)

@@ -55,9 +55,7 @@ async def to_the_bus(stage: Stage, receiver: Receiver) -> list[Claim]:
     on_postgres = installation(await stage.database())
 
     async def emit(environment: dict[str, str]) -> Sample:
-        sample: Sample = await asyncio.to_thread(
-            partial(stage.worker, "bench.workers.publish_latency", str(PUBLISHED), environment=environment)
-        )
+        sample: Sample = await stage.worker("bench.workers.publish_latency", str(PUBLISHED), environment=environment)
         return sample
 
     await emit(on_kafka)  # makes the topics
@@ -77,7 +75,7 @@ async def to_the_bus(stage: Stage, receiver: Receiver) -> list[Claim]:
 
 async def _bare(stage: Stage, receiver: Receiver, step: str) -> Sample:
     arguments = (stage.kafka, receiver.url, str(PUBLISHED))
-    figures = await asyncio.to_thread(partial(stage.worker, "bench.peers.chain", *arguments))
+    figures = await stage.worker("bench.peers.chain", *arguments)
     return {"p50_ms": figures[f"{step}_p50_ms"], "p99_ms": figures[f"{step}_p99_ms"]}
 
 

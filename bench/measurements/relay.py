@@ -1,6 +1,5 @@
 """The outbox relay with a full table: rows a second to Kafka and to the PostgreSQL bus, against row by row."""
 
-import asyncio
 from functools import partial
 
 from bench.claims import Outcome, claim_of
@@ -18,14 +17,12 @@ async def measure(stage: Stage) -> Outcome:
     on_kafka = installation(database, stage.kafka, prefix)
 
     async def relay(environment: dict[str, str]) -> Sample:
-        sample: Sample = await asyncio.to_thread(
-            partial(stage.worker, "bench.workers.relay", str(ROWS), environment=environment)
-        )
+        sample: Sample = await stage.worker("bench.workers.relay", str(ROWS), environment=environment)
         return sample
 
     async def row_by_row() -> Sample:
         arguments = (database, stage.kafka, prefix + "orders", str(ROWS_ONE_BY_ONE))
-        sample: Sample = await asyncio.to_thread(partial(stage.worker, "bench.peers.row_relay", *arguments))
+        sample: Sample = await stage.worker("bench.peers.row_relay", *arguments)
         return sample
 
     await relay(on_kafka)  # makes the topics

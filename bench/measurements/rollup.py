@@ -5,10 +5,7 @@ removes repeats by id, keeps the journal and the history of every figure. The pe
 visitors), remove nothing and write to no database. Ceiling and floor say between what any of it can lie.
 """
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from bench.claims import Claim, Outcome, claim_of
 from bench.goals import BYTEWAX, FAUST, QUIX
@@ -16,7 +13,6 @@ from bench.rounds import Contender, Sample, interleave
 from bench.stage import CannotMeasure, Stage
 from bench.waiting import Waiting
 
-OURS_KAFKA, OURS_POSTGRES = "opswire", "opswire"
 CEILING, FLOOR = "dict loop, events in memory", "one event a transaction"
 TOPIC = "traffic"
 
@@ -32,8 +28,8 @@ async def measure(stage: Stage) -> Outcome:
         "kafka": on_kafka.roll_up,
         "postgres": on_postgres.roll_up,
         **peers,
-        CEILING: _worker(stage, "bench.peers.dict_loop", str(IN_MEMORY)),
-        FLOOR: _worker(stage, "bench.peers.one_by_one", await stage.database(), str(ONE_BY_ONE)),
+        CEILING: partial(stage.worker, "bench.peers.dict_loop", str(IN_MEMORY)),
+        FLOOR: partial(stage.worker, "bench.peers.one_by_one", await stage.database(), str(ONE_BY_ONE)),
     }
     await check(contenders, missing)
     rounds = await interleave(contenders, stage.rounds)
@@ -82,11 +78,7 @@ def streaming_peers(stage: Stage, waiting: Waiting) -> tuple[dict[str, Contender
         return {}, [f"{BYTEWAX}, {QUIX}, {FAUST}: {stage.peers.reason}"]
     topic = waiting.prefix + TOPIC
     return {
-        BYTEWAX: _worker(stage, "bench.peers.bytewax_windows", waiting.kafka, topic, python=python),
-        QUIX: _worker(stage, "bench.peers.quix_windows", waiting.kafka, topic, str(BY_QUIX), python=python),
-        FAUST: _worker(stage, "bench.peers.faust_table", waiting.kafka, topic, str(BY_FAUST), python=python),
+        BYTEWAX: partial(stage.worker, "bench.peers.bytewax_windows", waiting.kafka, topic, python=python),
+        QUIX: partial(stage.worker, "bench.peers.quix_windows", waiting.kafka, topic, str(BY_QUIX), python=python),
+        FAUST: partial(stage.worker, "bench.peers.faust_table", waiting.kafka, topic, str(BY_FAUST), python=python),
     }, []
-
-
-def _worker(stage: Stage, module: str, *arguments: str, **options: Any) -> Callable[[], Any]:
-    return partial(asyncio.to_thread, partial(stage.worker, module, *arguments, **options))
