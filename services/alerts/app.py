@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
 from services.alerts import handlers, tables
-from services.alerts.api import channel_routes, incident_routes, rule_routes
+from services.alerts.api import routers
 from services.alerts.sender import Sender
 from services.alerts.settings import AlertsSettings
 from services.alerts.targets import AllowList
@@ -18,4 +18,4 @@ def build(settings: AlertsSettings) -> tuple[Runtime, FastAPI]:
     allowed = AllowList.parse(settings.webhook_allow)
     sender = Sender(runtime.worker, allowed, timeout_seconds=settings.webhook_seconds)
     runtime.loop("sender", sender.run)
-    return runtime, create_app(runtime, [incident_routes(), rule_routes(), channel_routes(sender, allowed)])
+    return runtime, create_app(runtime, routers(sender, allowed))

@@ -5,19 +5,20 @@ from typing import Any
 
 from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
-from services.alerts import store, wire
-from services.alerts.domain import Change, Incident, Told
+from services.alerts import wire
+from services.alerts.domain.incidents import Change, Incident, Told
 from services.alerts.rules import Severity
-from services.alerts.store import Channel
+from services.alerts.store import ledger
+from services.alerts.store.ledger import Channel
 
 
 async def add_notifications(change: Change, tx: Transaction) -> None:
     """Have every channel that wants it told of the change, in its language, with the incident as it stands now."""
     if change.told is Told.NOTHING:
         return
-    channels = await store.list_channels(change.incident.store, tx)
+    channels = await ledger.list_channels(change.incident.store, tx)
     wanting = [channel for channel in channels if channel.enabled and wants(channel, change.incident)]
-    await store.add_deliveries([_row(channel, change, tx) for channel in wanting], tx)
+    await ledger.add_deliveries([_row(channel, change, tx) for channel in wanting], tx)
 
 
 def wants(channel: Channel, incident: Incident) -> bool:

@@ -15,11 +15,11 @@ from libs.events.contracts import NotificationFailed, NotificationSent
 from libs.events.crash import crash_point
 from libs.events.failures import Verdict, decide
 from libs.events.transaction import Transactions
-from services.alerts import store
 from services.alerts.channels import KINDS
 from services.alerts.channels.base import Outcome, Request, Result
 from services.alerts.metrics import DELIVERIES, DELIVERY_SECONDS
-from services.alerts.store import PER_CHANNEL, Channel, Delivery
+from services.alerts.store import ledger
+from services.alerts.store.ledger import PER_CHANNEL, Channel, Delivery
 from services.alerts.targets import AllowList, Refused, resolve
 
 AT_ONCE = 64
@@ -63,7 +63,7 @@ class Sender:
         taken: list[Delivery] = []
         with _passing_trouble():
             async with self.transactions.begin() as tx:
-                taken = await store.lease_deliveries(limit=free, lease=LEASE, busy=busy, tx=tx)
+                taken = await ledger.lease_deliveries(limit=free, lease=LEASE, busy=busy, tx=tx)
         if taken:
             crash_point("sender.after_lease")
         return taken
@@ -72,7 +72,7 @@ class Sender:
         try:
             with _passing_trouble():
                 async with self.transactions.begin(read_only=True) as tx:
-                    channel = await store.load_channel(delivery.store, delivery.channel, tx)
+                    channel = await ledger.load_channel(delivery.store, delivery.channel, tx)
                 outcome = await self.attempt(channel, delivery.notification_id, delivery.body, client)
                 crash_point("sender.after_send")
                 await self._settle(delivery, outcome)
@@ -108,7 +108,7 @@ class Sender:
         again = outcome.result is Result.AGAIN and delivery.attempts < ATTEMPTS
         status = "sent" if outcome.result is Result.SENT else "pending" if again else "failed"
         async with self.transactions.begin() as tx:
-            await store.settle_delivery(
+            await ledger.settle_delivery(
                 delivery,
                 status=status,
                 error=outcome.detail or None,

@@ -7,8 +7,9 @@ from typing import Any
 from libs.events.codec import Envelope
 from libs.events.contracts import KpiMeasured
 from libs.events.transaction import Transaction
-from services.alerts import store, texts
+from services.alerts import texts
 from services.alerts.rules import Numbers, Verdict, WindowRatio
+from services.alerts.store import memory
 
 HOURS: tuple[int, ...] = (1, 3, 6, 12, 24)
 
@@ -36,14 +37,14 @@ async def judge(
     hours = hours_of(data.grain)
     assert hours is not None, "only windows are judged"
     key = about_key(about)
-    await store.save_window(event.store, key, data.end, hours, data.measures, tx)
-    known = await store.load_windows(event.store, key, data.end, tx)
+    await memory.save_window(event.store, key, data.end, hours, data.measures, tx)
+    known = await memory.load_windows(event.store, key, data.end, tx)
     if speaker(rule, known, target, numbers) != hours:
         return Verdict.TOO_LITTLE
     verdict = rule.judge(data.measures, target, numbers)
     if verdict is not Verdict.CLEAR:
         return verdict
-    before = await store.load_windows(event.store, key, data.end - timedelta(hours=1), tx)
+    before = await memory.load_windows(event.store, key, data.end - timedelta(hours=1), tx)
     spoke = speaker(rule, before, target, numbers)
     was_clear = spoke is not None and rule.judge(before[spoke], target, numbers) is Verdict.CLEAR
     return Verdict.CLEAR if was_clear else Verdict.BETWEEN

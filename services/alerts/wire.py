@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from services.alerts import texts
-from services.alerts.domain import Incident
-from services.alerts.store import Channel, Delivery
+from services.alerts.domain.incidents import Incident
+from services.alerts.store.ledger import Channel, Delivery
 from services.alerts.texts import Language
 
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.service.errors import WrongState
-from services.alerts import domain, texts, windows
-from services.alerts.domain import Finding, Incident, Status, Told
+from services.alerts import texts, windows
+from services.alerts.domain import incidents as domain
+from services.alerts.domain.incidents import Finding, Incident, Status, Told
 from services.alerts.rules import CONVERSION_BELOW_TARGET, LOW_STOCK, RULES, SOLD_OUT, Severity, Verdict
 from services.alerts.statistics import poisson_at_most
 

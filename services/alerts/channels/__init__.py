@@ -7,7 +7,7 @@ from typing import Any
 
 from services.alerts.channels import webhook
 from services.alerts.channels.base import Outcome, Request
-from services.alerts.store import Channel
+from services.alerts.store.ledger import Channel
 
 Render = Callable[[Channel, str, Mapping[str, Any], datetime], Request]
 Classify = Callable[[int, bytes], Outcome]

@@ -11,7 +11,7 @@ from standardwebhooks import Webhook
 from libs.events import strict_json
 from libs.service.errors import Validation, fault
 from services.alerts.channels.base import Outcome, Request, Result
-from services.alerts.store import Channel
+from services.alerts.store.ledger import Channel
 
 PREFIX = "whsec_"
 SHORTEST_SECRET_BYTES = 16

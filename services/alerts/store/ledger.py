@@ -1,0 +1,170 @@
+"""Channels, and the ledger of what was sent to them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, func, or_, select, true, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from libs.events.transaction import Transaction
+from libs.service.errors import NotFound
+from services.alerts.tables import CHANNEL, DELIVERY
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A place where people are told."""
+
+    store: str
+    name: str
+    kind: str
+    url: str
+    secret: str
+    language: str
+    routes: Sequence[Mapping[str, Any]]
+    mention: Sequence[str]
+    enabled: bool
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message for one channel, and what became of it."""
+
+    store: str
+    notification_id: str
+    channel: str
+    type: str
+    incident_id: str | None
+    alert_id: str | None
+    body: Mapping[str, Any]
+    status: str
+    reason: str
+    attempts: int
+    last_error: str | None
+    created_at: datetime
+    settled_at: datetime | None
+
+
+async def list_channels(store: str, tx: Transaction) -> list[Channel]:
+    """The channels of a store."""
+    rows = await tx.session.execute(select(CHANNEL).where(CHANNEL.c.store == store).order_by(CHANNEL.c.name))
+    return [Channel(**row._mapping) for row in rows]
+
+
+async def load_channel(store: str, name: str, tx: Transaction) -> Channel:
+    """One channel. Raises NotFound."""
+    row = (
+        await tx.session.execute(select(CHANNEL).where(CHANNEL.c.store == store, CHANNEL.c.name == name))
+    ).one_or_none()
+    if row is None:
+        raise NotFound("there is no such channel")
+    return Channel(**row._mapping)
+
+
+async def save_channel(channel: Channel, tx: Transaction) -> Channel:
+    """Write a channel; its version goes up by one."""
+    values = {name: value for name, value in asdict(channel).items() if name not in ("store", "name", "version")}
+    statement = insert(CHANNEL).values(store=channel.store, name=channel.name, version=1, **values)
+    version = await tx.session.scalar(
+        statement.on_conflict_do_update(
+            index_elements=["store", "name"], set_={**values, "version": CHANNEL.c.version + 1}
+        ).returning(CHANNEL.c.version)
+    )
+    return replace(channel, version=version or 1)
+
+
+async def add_deliveries(rows: Sequence[Mapping[str, Any]], tx: Transaction) -> None:
+    """Have messages sent once this transaction commits."""
+    if rows:
+        await tx.session.execute(DELIVERY.insert(), [dict(row) for row in rows])
+
+
+_DELIVERY_COLUMNS = tuple(DELIVERY.c[name] for name in Delivery.__dataclass_fields__)
+
+
+async def lease_deliveries(
+    *, limit: int, lease: timedelta, busy: Collection[tuple[str, str]], tx: Transaction
+) -> list[Delivery]:
+    """Take due messages for a while; those of busy channels (store, name) are left for the next time."""
+    key = tuple_(DELIVERY.c.store, DELIVERY.c.notification_id)
+    free = or_(DELIVERY.c.leased_until.is_(None), DELIVERY.c.leased_until < tx.now)
+    idle = tuple_(DELIVERY.c.store, DELIVERY.c.channel).not_in(list(busy)) if busy else true()
+    rank = func.row_number().over(partition_by=(DELIVERY.c.store, DELIVERY.c.channel), order_by=DELIVERY.c.due_at)
+    waiting = (
+        select(DELIVERY.c.store, DELIVERY.c.notification_id, rank.label("rank"))
+        .where(and_(DELIVERY.c.due_at <= tx.now, free, idle))
+        .subquery()
+    )
+    chosen = (
+        select(DELIVERY.c.store, DELIVERY.c.notification_id)
+        .where(
+            key.in_(select(waiting.c.store, waiting.c.notification_id).where(waiting.c.rank <= PER_CHANNEL)),
+            DELIVERY.c.due_at <= tx.now,
+            free,
+        )
+        .order_by(DELIVERY.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await tx.session.execute(
+        update(DELIVERY)
+        .where(key.in_(chosen))
+        .values(leased_until=tx.now + lease, attempts=DELIVERY.c.attempts + 1)
+        .returning(*_DELIVERY_COLUMNS)
+    )
+    return [Delivery(*row) for row in rows]
+
+
+PER_CHANNEL = 4
+"""Messages of one channel that are under way at once: a slow target holds up nobody else."""
+
+
+async def settle_delivery(
+    delivery: Delivery,
+    *,
+    status: str,
+    error: str | None,
+    due_at: datetime | None,
+    tx: Transaction,
+) -> None:
+    """Write what became of an attempt; without `due_at` it was the last."""
+    await tx.session.execute(
+        update(DELIVERY)
+        .where(DELIVERY.c.store == delivery.store, DELIVERY.c.notification_id == delivery.notification_id)
+        .values(
+            status=status,
+            last_error=error,
+            due_at=due_at,
+            leased_until=None,
+            settled_at=tx.now if due_at is None else None,
+        )
+    )
+
+
+async def list_deliveries(
+    store: str,
+    *,
+    channel: str | None,
+    status: str | None,
+    incident_id: str | None,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    tx: Transaction,
+) -> list[Delivery]:
+    """The delivery ledger, the newest first."""
+    wanted = [
+        DELIVERY.c[name] == value
+        for name, value in (("channel", channel), ("status", status), ("incident_id", incident_id))
+        if value is not None
+    ]
+    beyond = tuple_(DELIVERY.c.created_at, DELIVERY.c.notification_id) < after if after else true()
+    rows = await tx.session.execute(
+        select(*_DELIVERY_COLUMNS)
+        .where(DELIVERY.c.store == store, beyond, *wanted)
+        .order_by(DELIVERY.c.created_at.desc(), DELIVERY.c.notification_id.desc())
+        .limit(limit)
+    )
+    return [Delivery(*row) for row in rows]
