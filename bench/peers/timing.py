@@ -1,6 +1,7 @@
 """What all streaming peers share: from the first record in hand to the last."""
 
 import json
+import sys
 from time import perf_counter, process_time
 
 HOUR = len(b"2024-07-01T10")
@@ -21,6 +22,6 @@ class Stopwatch:
         self.count += 1
 
     def report(self) -> None:
-        """As JSON on one line, which whoever started the process reads."""
+        """As JSON on one line, which whoever started the process reads (Faust takes sys.stdout for its log)."""
         seconds, cpu = perf_counter() - self._began, process_time() - self._cpu
-        print(json.dumps({"per_second": self.count / seconds, "per_core": self.count / cpu}), flush=True)
+        print(json.dumps({"per_second": self.count / seconds, "per_core": self.count / cpu}), file=sys.__stdout__, flush=True)
