@@ -8,7 +8,7 @@ from libs.events.codec import Envelope
 from libs.events.contracts import KpiMeasured
 from libs.events.transaction import Transaction
 from services.alerts import texts
-from services.alerts.rules import Numbers, Verdict, WindowRatio
+from services.alerts.rules import Numbers, Seen, Verdict, WindowRatio
 from services.alerts.store import memory
 
 HOURS: tuple[int, ...] = (1, 3, 6, 12, 24)
@@ -41,19 +41,21 @@ async def judge(
     known = await memory.load_windows(event.store, key, data.end, tx)
     if speaker(rule, known, target, numbers) != hours:
         return Verdict.TOO_LITTLE
-    verdict = rule.judge(data.measures, target, numbers)
+    verdict = rule.judge(Seen(data.measures, target=target), numbers)
     if verdict is not Verdict.CLEAR:
         return verdict
     before = await memory.load_windows(event.store, key, data.end - timedelta(hours=1), tx)
     spoke = speaker(rule, before, target, numbers)
-    was_clear = spoke is not None and rule.judge(before[spoke], target, numbers) is Verdict.CLEAR
+    was_clear = spoke is not None and rule.judge(Seen(before[spoke], target=target), numbers) is Verdict.CLEAR
     return Verdict.CLEAR if was_clear else Verdict.BETWEEN
 
 
 def speaker(rule: WindowRatio, known: Mapping[int, Mapping[str, int]], target: float, numbers: Numbers) -> int | None:
     """The shortest of these windows (hours -> measures) that has enough traffic."""
-    enough = (h for h in HOURS if h in known and rule.judge(known[h], target, numbers) is not Verdict.TOO_LITTLE)
-    return next(enough, None)
+    for hours in HOURS:
+        if hours in known and rule.judge(Seen(known[hours], target=target), numbers) is not Verdict.TOO_LITTLE:
+            return hours
+    return None
 
 
 def about_key(about: Mapping[str, str]) -> str:

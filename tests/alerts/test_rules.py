@@ -9,7 +9,7 @@ from libs.service.errors import WrongState
 from services.alerts import texts, windows
 from services.alerts.domain import incidents as domain
 from services.alerts.domain.incidents import Finding, Incident, Status, Told
-from services.alerts.rules import CONVERSION_BELOW_TARGET, LOW_STOCK, RULES, SOLD_OUT, Severity, Verdict
+from services.alerts.rules import CONVERSION_BELOW_TARGET, LOW_STOCK, RULES, SOLD_OUT, Seen, Severity, Verdict
 from services.alerts.statistics import poisson_at_most
 
 NOW = datetime(2024, 7, 1, 2, 0, tzinfo=UTC)
@@ -110,7 +110,7 @@ def test_an_incident_moves_forward_only() -> None:
     ],
 )
 def test_conversion_is_judged_with_minimum_sample_and_poisson(uv: int, orders: int, verdict: Verdict) -> None:
-    judged = CONVERSION_BELOW_TARGET.judge({"uv": uv, "orders_placed_here": orders}, 0.03, NUMBERS)
+    judged = CONVERSION_BELOW_TARGET.judge(Seen({"uv": uv, "orders_placed_here": orders}, target=0.03), NUMBERS)
     assert judged is verdict
 
 

@@ -22,6 +22,8 @@ def on_edge(rule: Edge) -> list[Reaction]:
     async def raise_alert(event: Envelope[Any], tx: Transaction) -> None:
         if not await is_enabled(rule, event.store, tx):
             return
+        if not rule.breaches(event.data, await numbers_of(rule, event.store, tx)):
+            return
         about = rule.about(event.data)
         name = await memory.load_sku_name(event.store, about["sku"], tx) if "sku" in about else ""
         await found(Finding(rule, about, rule.figures(event.data), event.time, name), event.store, tx)
