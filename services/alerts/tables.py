@@ -91,26 +91,6 @@ DELIVERY = Table(
     Index(None, "store", "incident_id"),
 )
 
-RULE_SETTING = Table(
-    "rule_setting",
-    METADATA,
-    Column("store", Text, primary_key=True),
-    Column("rule", Text, primary_key=True),
-    Column("scope", Text, primary_key=True, comment="'' for the store, else category=dress and the like"),
-    Column("enabled", Boolean, nullable=False),
-    Column("parameters", JSONB, nullable=False),
-    Column("valid_from", INSTANT, nullable=False),
-)
-
-SKU_NAME = Table(
-    "sku_name",
-    METADATA,
-    Column("store", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
-    Column("title", Text, nullable=False),
-    Column("said_at", INSTANT, nullable=False),
-)
-
 TARGET = Table(
     "target",
     METADATA,
@@ -126,13 +106,159 @@ TARGET = Table(
     Column("ends_on", Date, nullable=False),
 )
 
-WINDOW = Table(
-    "window",
+DOCUMENT = Table(
+    "document",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("scope", Text, primary_key=True, comment="'' for the store, else category=dress and the like"),
+    Column("version", Integer, primary_key=True),
+    Column("valid_from", INSTANT, nullable=False),
+    Column("value", JSONB(none_as_null=True), nullable=True, comment="null: taken back"),
+    Column("decided_at", INSTANT, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("by", Text, nullable=False),
+)
+"""What a store sets, every version: the past is judged by what was valid then."""
+
+# what rules remember of events (their own, pruned)
+
+SKU = Table(
+    "sku",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("kind", Text, nullable=False, server_default="goods"),
+    Column("title", Text, nullable=False, server_default=""),
+    Column("category", Text, nullable=True),
+    Column("price_cents", BigInteger, nullable=True),
+    Column("cost_cents", BigInteger, nullable=True),
+    Column("lead_days", Integer, nullable=True),
+    Column("said_at", INSTANT, nullable=True, comment="when the catalogue last said something of it"),
+    Column("version", BigInteger, nullable=False, server_default="0", comment="of its level"),
+    Column("on_hand", BigInteger, nullable=False, server_default="0"),
+    Column("available", BigInteger, nullable=False, server_default="0"),
+    Column("safety", BigInteger, nullable=False, server_default="0"),
+    Column("stocked_at", INSTANT, nullable=True, comment="when it was first on hand"),
+    Column("sold_at", INSTANT, nullable=True, comment="when it was last ordered"),
+)
+
+MEASURED = Table(
+    "measured",
     METADATA,
     Column("store", Text, primary_key=True),
     Column("about", Text, primary_key=True, comment="'' for the store, else channel=paid and the like"),
+    Column("grain", Text, primary_key=True, comment="w1 ... w24, or day"),
     Column("ends_at", INSTANT, primary_key=True),
-    Column("hours", Integer, primary_key=True),
-    Column("measures", JSONB, nullable=False),
+    Column("measures", JSONB, nullable=False, comment="what rules read of it; zeros are left out"),
+    Index(None, "ends_at"),
 )
-"""Alarm windows of the last days, so that the first with enough traffic can be chosen, and two in a row be seen."""
+"""Measured windows and days of the last weeks: what a window is compared with."""
+
+TIMER = Table(
+    "timer",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("rule", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("topic", Text, nullable=False, comment="which must be complete up to due_at before it fires"),
+    Column("due_at", INSTANT, nullable=False),
+    Column("about", JSONB, nullable=False),
+    Column("figures", JSONB, nullable=False),
+    Index(None, "topic", "due_at"),
+)
+"""Deadlines that run: one row each, gone when they have fired or been met."""
+
+TALLY = Table(
+    "tally",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="placed, paid, refund, dispute, complaint, bad_review ..."),
+    Column("value", Text, primary_key=True, comment="'' for the store, else a SKU, or a payment method"),
+    Column("hour", INSTANT, primary_key=True),
+    Column("n", BigInteger, nullable=False),
+    Column("cents", BigInteger, nullable=False),
+    Index(None, "hour"),
+)
+"""How often something happened in an hour."""
+
+CHANGE = Table(
+    "change",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("store", Text, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("kind", Text, nullable=False, comment="price, title, image, listed, delisted, sold_out, back_in, competitor"),
+    Column("sku", Text, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Index(None, "store", "at"),
+    Index(None, "store", "sku", "kind", "at"),
+)
+"""What was changed, for the evidence of incidents (ALR-13)."""
+
+ORDER_SEEN = Table(
+    "order_seen",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("seen_at", INSTANT, nullable=False),
+    Column("state", JSONB, nullable=False),
+    Index(None, "seen_at"),
+)
+"""As much of an order as rules about its money and parcels need."""
+
+CAMPAIGN = Table(
+    "campaign",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("decided_at", INSTANT, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("starts_at", INSTANT, nullable=False),
+    Column("ends_at", INSTANT, nullable=False),
+    Column("plan", JSONB, nullable=False),
+    Index(None, "store", "ends_at"),
+)
+
+CAMPAIGN_LOCK = Table(
+    "campaign_lock",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("said_at", INSTANT, nullable=False),
+    Column("locked", BigInteger, nullable=False, comment="the most that was locked for it"),
+)
+
+SPEND = Table(
+    "spend",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("key", Text, primary_key=True, comment="channel, source, campaign, plan, SKU, creative and period"),
+    Column("decided_at", INSTANT, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("campaign", Text, nullable=True),
+    Column("plan", Text, nullable=True),
+    Column("sku", Text, nullable=True),
+    Column("clicks", BigInteger, nullable=False),
+    Column("spend_cents", BigInteger, nullable=False),
+    Index(None, "store", "day"),
+    Index(None, "store", "campaign"),
+)
+
+PULSE = Table(
+    "pulse",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("topic", Text, primary_key=True),
+    Column("hour", INSTANT, primary_key=True),
+    Column("minutes", BigInteger, nullable=False, comment="a bit for each minute of the hour that had an event"),
+    Index(None, "hour"),
+)
+"""When events of a topic happened, to know how long it is usually silent."""

@@ -1,20 +1,19 @@
 """Rules over HTTP: the catalogue, and what a store sets of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 from starlette.responses import Response
 
-from libs.events.contracts import PolicyChanged
 from libs.events.contracts.base import Instant
-from libs.events.transaction import Transaction
-from libs.service.audit import audit
-from libs.service.call import Answer, Call, CallContext
+from libs.service.call import Call
 from libs.service.errors import NotFound, Validation, fault
 from libs.service.routes import Body, Router
+from services.alerts import documents
+from services.alerts.api.shared import put_document
+from services.alerts.domain.documents import Document, Setting
 from services.alerts.rules import RULE, RULES, Rule
-from services.alerts.store import settings
 
 
 class RuleSetting(Body):
@@ -34,8 +33,8 @@ def rule_routes() -> Router:
     async def list_rules(call: Call) -> Response:
         """The catalogue of rules, with what the store has set."""
         async with call.read() as tx:
-            kept = await settings.load_rule_settings(call.store, tx)
-        items = [_rule_body(rule, [s for s in kept if s.rule == rule.id]) for rule in RULES]
+            kept = await documents.list_valid(call.store, "rule", tx)
+        items = [_rule_body(rule, [s for s in kept if s.key == rule.id]) for rule in RULES]
         return await call.page(items, None)
 
     @router.put("/v1/rules/{rule_id}", scope="alerts:write")
@@ -45,7 +44,9 @@ def rule_routes() -> Router:
         if rule is None:
             raise NotFound(f"there is no rule {rule_id}")
         _check_parameters(rule, body.parameters)
-        return await call.once(lambda tx: _set_rule(rule, body, call, tx))
+        value = {"enabled": body.enabled, "parameters": dict(body.parameters)}
+        setting = Setting("rule", rule.id, value, body.scope, body.valid_from)
+        return await put_document(call, setting, lambda document: _rule_body(rule, [document]))
 
     return router
 
@@ -63,43 +64,16 @@ def _check_parameters(rule: Rule, parameters: Mapping[str, float]) -> None:
         )
 
 
-async def _set_rule(rule: Rule, body: RuleSetting, call: CallContext, tx: Transaction) -> Answer:
-    scope = ",".join(f"{name}={value}" for name, value in sorted(body.scope.items()))
-    before = await settings.load_rule_setting(call.store, rule.id, scope, tx)
-    since = body.valid_from or tx.now
-    after: dict[str, Any] = {"enabled": body.enabled, "parameters": dict(body.parameters)}
-    was = {"enabled": before.enabled, "parameters": before.parameters} if before else None
-    await settings.save_rule_setting(
-        call.store, rule.id, scope, enabled=body.enabled, parameters=body.parameters, since=since, tx=tx
-    )
-    tx.emit(
-        PolicyChanged(
-            policy_id=rule.id,
-            kind=rule.id,
-            scope=dict(body.scope) or None,
-            before=was,
-            after=after,
-            by=call.actor,
-            valid_from=since,
-        )
-    )
-    await audit(tx, call.actor, "rule.set", f"{rule.id}{scope}", was, after)
-    setting = await settings.load_rule_setting(call.store, rule.id, scope, tx)
-    return Answer(200, _rule_body(rule, [setting]))
-
-
-def _rule_body(rule: Rule, settings: list[Any]) -> dict[str, Any]:
-    whole = next((s for s in settings if s.scope == ""), None)
+def _rule_body(rule: Rule, settings: Sequence[Document]) -> dict[str, Any]:
+    whole: Any = next((s.value for s in settings if s.scope == ""), None) or {}
     return {
         "rule": rule.id,
         "source": rule.source,
         "severity": rule.severity.value,
         "text": {"zh": rule.zh, "en": rule.en},
-        "enabled": whole.enabled if whole else True,
-        "parameters": {**rule.parameters, **(whole.parameters if whole else {})},
+        "enabled": whole.get("enabled", True),
+        "parameters": {**rule.parameters, **whole.get("parameters", {})},
         "scopes": [
-            {"scope": s.scope, "enabled": s.enabled, "parameters": s.parameters, "valid_from": s.valid_from}
-            for s in settings
-            if s.scope
+            {"scope": s.scope_values, "valid_from": s.valid_from, **(s.value or {})} for s in settings if s.scope
         ],
     }

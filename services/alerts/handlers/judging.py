@@ -9,11 +9,11 @@ from libs.events.contracts import (
     KpiMeasured,
 )
 from libs.events.transaction import Transaction
-from services.alerts import windows
+from services.alerts import documents, windows
 from services.alerts.domain.incidents import Finding, matter_key
 from services.alerts.handlers.finding import found, recovered
 from services.alerts.rules import CONVERSION_BELOW_TARGET, EDGES, Edge, Rule, Verdict
-from services.alerts.store import memory, settings
+from services.alerts.store import memory
 
 
 def on_edge(rule: Edge) -> list[Reaction]:
@@ -68,14 +68,14 @@ async def _judge_window(event: Envelope[KpiMeasured], target: float, tx: Transac
 
 async def is_enabled(rule: Rule, of: str, tx: Transaction) -> bool:
     """Whether the store wants this rule."""
-    setting = await settings.load_rule_setting(of, rule.id, "", tx)
-    return setting is None or bool(setting.enabled)
+    setting = await documents.load(of, "rule", rule.id, tx)
+    return setting is None or setting.value is None or bool(setting.value["enabled"])
 
 
 async def numbers_of(rule: Rule, of: str, tx: Transaction) -> Mapping[str, float]:
     """The rule's numbers with what the store has set."""
-    setting = await settings.load_rule_setting(of, rule.id, "", tx)
-    return {**rule.parameters, **(setting.parameters if setting else {})}
+    setting = await documents.load(of, "rule", rule.id, tx)
+    return {**rule.parameters, **(setting.value["parameters"] if setting and setting.value else {})}
 
 
 REACTIONS = (

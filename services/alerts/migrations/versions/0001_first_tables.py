@@ -60,6 +60,29 @@ def upgrade() -> None:
         op.f("ix_delivery_store_incident_id"), "delivery", ["store", "incident_id"], unique=False, schema="alerts"
     )
     op.create_table(
+        "document",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("scope", sa.Text(), nullable=False, comment="'' for the store, else category=dress and the like"),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "value",
+            postgresql.JSONB(
+                none_as_null=True,
+            ),
+            nullable=True,
+            comment="null: taken back",
+        ),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "kind", "key", "scope", "version", name=op.f("pk_document")),
+        schema="alerts",
+    )
+    op.create_table(
         "idempotency",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("route", sa.Text(), nullable=False, comment="method and path, or natural:kind"),
@@ -174,17 +197,6 @@ def upgrade() -> None:
         schema="alerts",
     )
     op.create_table(
-        "rule_setting",
-        sa.Column("store", sa.Text(), nullable=False),
-        sa.Column("rule", sa.Text(), nullable=False),
-        sa.Column("scope", sa.Text(), nullable=False, comment="'' for the store, else category=dress and the like"),
-        sa.Column("enabled", sa.Boolean(), nullable=False),
-        sa.Column("parameters", postgresql.JSONB(), nullable=False),
-        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("store", "rule", "scope", name=op.f("pk_rule_setting")),
-        schema="alerts",
-    )
-    op.create_table(
         "seen",
         sa.Column("key", sa.LargeBinary(), nullable=False, comment="16 bytes of store, source and id"),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_seen")),
@@ -262,9 +274,9 @@ def upgrade() -> None:
         "alerts",
         "channel",
         "delivery",
+        "document",
         "idempotency",
         "incident",
-        "rule_setting",
         "sku_name",
         "target",
         "timeline",
