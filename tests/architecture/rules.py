@@ -33,7 +33,9 @@ CLOCK_USERS = {
 PURE = ("domain", "entities", "kpis", "rules", "sla", "statistics", "reports", "scorecard", "evidence")
 """Modules of a service that decide: no SQL, HTTP, bus, settings, logging, clock, chance."""
 
-PURE_MAY_IMPORT = ("libs.events.contracts", "libs.service.errors")
+PURE_MAY_IMPORT = ("libs.events.contracts", "libs.service.errors", "libs.service.storetime")
+DEPARTMENTS = ("desk",)
+"""Packages inside a service that repeat its shape."""
 IMPURE_STDLIB = {
     "asyncio",
     "logging",
@@ -128,7 +130,13 @@ def impure_decisions(source: Source) -> Iterator[str]:
 
 def is_pure_module(source: Source) -> bool:
     parts = source.name.removesuffix(".py").split("/")
-    return bool(source.service) and len(parts) > 2 and parts[2] in PURE
+    return bool(source.service) and _layer(parts) in PURE
+
+
+def _layer(parts: list[str]) -> str:
+    """What a module is within its service, or its department: `domain`, `store` ..."""
+    inner = [part for part in parts[2:] if part not in DEPARTMENTS]
+    return inner[0] if inner else ""
 
 
 def _is_allowed_in_decisions(module: str, source: Source) -> bool:
@@ -139,7 +147,7 @@ def _is_allowed_in_decisions(module: str, source: Source) -> bool:
 
 def _is_shell(module: str) -> bool:
     parts = module.split(".")
-    return len(parts) > 2 and parts[0] == "services" and parts[2] in (
+    return parts[0] == "services" and _layer(parts) in (
         "api", "app", "handlers", "store", "tables", "settings", "migrations",
     )  # fmt: skip
 

@@ -66,6 +66,8 @@ def test_importers_and_demo_hold_no_sql_and_no_table_name() -> None:
         (rules.impure_decisions, "services/orders/domain.py", "from services.orders.store import load_order"),
         (rules.impure_decisions, "services/kpi/entities/order.py", "from sqlalchemy import text"),
         (rules.impure_decisions, "services/kpi/kpis.py", "from libs.service.settings import Settings"),
+        (rules.impure_decisions, "services/alerts/desk/domain/log.py", "from services.alerts.desk import store"),
+        (rules.impure_decisions, "services/alerts/desk/domain/log.py", "import random"),
         (rules.foreign_tables, "services/kpi/store.py", "Q = 'SELECT 1 FROM orders.orders'"),
         (rules.foreign_tables, "services/kpi/store.py", "Q = f'SELECT {x} FROM a JOIN inventory.level USING (sku)'"),
         (rules.sql, "cli/demo/story.py", "Q = 'delete from orders.orders'"),
