@@ -1,7 +1,6 @@
 """What callers get: stock, reservations, ledger entries and lists as they are on the wire."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row
@@ -10,10 +9,7 @@ from services.inventory.domain.commands import Compared, Count, Piece, Standing
 from services.inventory.domain.promises import Status
 from services.inventory.domain.stock import Level
 from services.inventory.store.catalogue import Sku
-from services.inventory.store.reads import LockRow, Reasons, Reconciled
-
-DEFAULT_LEAD_DAYS = 7
-SALES_DAYS = 7
+from services.inventory.store.reads import Reasons
 
 
 def sku_body(sku: Sku) -> dict[str, Any]:
@@ -59,27 +55,28 @@ def level_body(level: Level) -> dict[str, Any]:
 
 def reasons_body(level: Level, reasons: Reasons) -> list[dict[str, Any]]:
     """Why so many are available: each term of the formula, with those who have the units."""
-    held = [
-        {
-            "reservation_id": r.reservation_id,
-            "order_id": r.order_id,
-            "quantity": int(r.quantity),
-            "expires_at": r.expires_at,
-        }
-        for r in reasons.held
-    ]
-    allocated = [
-        {"reservation_id": r.reservation_id, "order_id": r.order_id, "quantity": int(r.quantity)}
-        for r in reasons.allocated
-    ]
-    locked = [{"campaign": r.campaign, "quantity": int(r.quantity), "ends_at": r.ends_at} for r in reasons.locked]
     return [
         _term("on_hand", level.on_hand, [], 0),
-        _term("held", -level.held, held, reasons.held_count),
-        _term("allocated", -level.allocated, allocated, reasons.allocated_count),
-        _term("locked", -level.locked, locked, reasons.locked_count),
+        _term("held", -level.held, [held_body(r) for r in reasons.held], reasons.held_count),
+        _term("allocated", -level.allocated, [owned_body(r) for r in reasons.allocated], reasons.allocated_count),
+        _term("locked", -level.locked, [locked_body(r) for r in reasons.locked], reasons.locked_count),
         _term("safety_hidden", -level.safety_hidden, [], 0),
     ]
+
+
+def held_body(row: Row[Any]) -> dict[str, Any]:
+    """A hold, as a reason."""
+    return {**owned_body(row), "expires_at": row.expires_at}
+
+
+def owned_body(row: Row[Any]) -> dict[str, Any]:
+    """A promise to an order (or a cart), as a reason."""
+    return {"reservation_id": row.reservation_id, "order_id": row.order_id, "quantity": int(row.quantity)}
+
+
+def locked_body(row: Row[Any]) -> dict[str, Any]:
+    """A campaign's lock, as a reason."""
+    return {"campaign": row.campaign, "quantity": int(row.quantity), "ends_at": row.ends_at}
 
 
 def _term(name: str, quantity: int, items: list[dict[str, Any]], count: int) -> dict[str, Any]:
@@ -156,84 +153,4 @@ def movement_body(row: Row[Any]) -> dict[str, Any]:
         "cause": {"type": row.cause_type, "id": row.cause_id},
         "by": row.by,
         "reason": row.reason,
-    }
-
-
-def campaign_body(campaign: str, locks: Sequence[LockRow], burned: Sequence[Row[Any]], now: datetime) -> dict[str, Any]:
-    """A campaign's lock: what is left, how it was used up by the hour, and when it will be at an end."""
-    return {
-        "campaign": campaign,
-        "starts_at": locks[0].starts_at,
-        "ends_at": locks[0].ends_at,
-        "status": "ended" if all(lock.has_ended for lock in locks) else "locked",
-        "lines": [
-            {
-                "sku": lock.sku,
-                "wanted": lock.wanted,
-                "locked": lock.locked + lock.taken,
-                "taken": lock.taken,
-                "left": lock.locked,
-                "run_out_at": run_out(lock, [(r.hour, int(r.units)) for r in burned if r.sku == lock.sku], now),
-            }
-            for lock in locks
-        ],
-        "burn_down": [{"hour": r.hour, "sku": r.sku, "quantity": int(r.units)} for r in burned],
-    }
-
-
-def run_out(lock: LockRow, burned: Sequence[tuple[datetime, int]], now: datetime) -> datetime | None:
-    """When a lock will be used up at the pace since its first order (at least an hour); None where it sells nothing."""
-    units = sum(quantity for _, quantity in burned)
-    if lock.has_ended or lock.locked == 0 or units == 0:
-        return None
-    hours = max(1.0, (now - burned[0][0]).total_seconds() / 3600)
-    return now + timedelta(hours=lock.locked / (units / hours))
-
-
-def slow_body(row: Row[Any], now: datetime) -> dict[str, Any]:
-    """A SKU that does not sell."""
-    since = row.last_sold_at or row.first_stocked_at
-    return {
-        "sku": row.sku,
-        "title": row.title,
-        "on_hand": int(row.on_hand),
-        "last_sold_at": row.last_sold_at,
-        "days_without_sale": (now - since).days,
-        "stock_value_cents": None if row.cost_cents is None else int(row.on_hand) * int(row.cost_cents),
-    }
-
-
-def reorder_body(row: Row[Any]) -> dict[str, Any] | None:
-    """A suggestion to reorder; None where stock lasts longer than the supplier needs (INV-8).
-
-    Suggested is what brings cover back to the lead time with the safety level left over.
-    """
-    units, available, short = int(row.units), int(row.available), int(row.short)
-    lead_days = int(row.lead_days) if row.lead_days is not None else DEFAULT_LEAD_DAYS
-    if available * SALES_DAYS >= units * lead_days:
-        return None
-    needed = -(-units * lead_days // SALES_DAYS) + int(row.safety) + short - available
-    return {
-        "sku": row.sku,
-        "title": row.title,
-        "available": available,
-        "daily_units": round(units / SALES_DAYS, 6),
-        "days_of_cover": round(available * SALES_DAYS / units, 6),
-        "lead_days": lead_days,
-        "suggested_quantity": needed,
-    }
-
-
-def reconciled_body(line: Reconciled) -> dict[str, Any]:
-    """A SKU's day, and what does not agree (INV-11)."""
-    return {
-        "sku": line.sku,
-        "opening": line.opening,
-        "receipts": line.receipts,
-        "returns": line.returns,
-        "adjustments": line.adjustments,
-        "shipped": line.shipped,
-        "closing": line.closing,
-        "reserved": line.reserved,
-        "mismatches": [{"kind": kind, "expected": a, "found": b} for kind, a, b in line.mismatches()],
     }

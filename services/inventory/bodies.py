@@ -22,7 +22,7 @@ from libs.events.contracts.base import (
     Version,
 )
 from libs.service.errors import Validation, fault
-from libs.service.routes import Body
+from libs.service.routes import Body, MaskedText
 from services.inventory.domain import commands as c
 from services.inventory.domain.stock import DEFAULT_WAREHOUSE
 from services.inventory.handlers.catalogue import SkuWish
@@ -32,6 +32,7 @@ MOST_ITEMS = 100_000
 HOLD_SECONDS = 900
 
 Warehouse = Annotated[Label, Field(examples=["main"])]
+Note = Annotated[MaskedText, Field(min_length=1, max_length=2000)]
 SignedQuantity = Annotated[int, Field(ge=-(10**9), le=10**9, description="units, signed, not 0")]
 
 

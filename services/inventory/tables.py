@@ -190,14 +190,75 @@ count_lines = Table(
     Column("counted", BigInteger, nullable=False),
     Column("difference", BigInteger, nullable=False),
     Column("status", Text, nullable=False, comment="applied, unknown_sku, or stale: a task for a person (INV-10)"),
-    Index("ix_stock_count_line_task", "store", postgresql_where=text("status <> 'applied'")),
+    Column("recorded_at", _INSTANT, nullable=False),
+    Column("resolved_at", _INSTANT, comment="when the task was done, by a later count or by a person"),
+    Column("resolved_by", Text),
+    Column("note", Text),
+    Index(
+        "ix_stock_count_line_task",
+        "store",
+        "recorded_at",
+        "count_id",
+        "sku",
+        postgresql_where=text("status <> 'applied'"),
+    ),
+    Index(
+        "ix_stock_count_line_open",
+        "store",
+        "sku",
+        postgresql_where=text("status <> 'applied' AND resolved_at IS NULL"),
+    ),
+)
+
+refusals = Table(
+    "refusal",
+    METADATA,
+    Column("refusal_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("store", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("reservation_id", Text, nullable=False),
+    Column("at", _INSTANT, nullable=False),
+    Column("wanted", BigInteger, nullable=False),
+    Column("available", BigInteger, nullable=False, comment="what the asker could have had"),
+    Column("version", BigInteger, nullable=False, comment="the level's, when it was asked for"),
+    Column("recorded_at", _INSTANT, nullable=False, server_default=func.now()),
+    Index(None, "store", "sku", "refusal_id"),
+    Index(None, "store", "at"),
+)
+
+plans = Table(
+    "campaign_plan",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("starts_at", _INSTANT, nullable=False),
+    Column("ends_at", _INSTANT, nullable=False),
+    Column("promised", JSONB, nullable=False, comment="SKU -> units that the campaign promises"),
+    Column("decided_at", _INSTANT, nullable=False, comment="with recorded_at and event_id: the greatest wins (D10)"),
+    Column("recorded_at", _INSTANT, nullable=False),
+    Column("event_id", Text, nullable=False),
+)
+
+compensations = Table(
+    "compensation",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("compensation_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("remedy", Text, nullable=False),
+    Column("amount_cents", BigInteger),
+    Column("note", Text),
+    Column("by", Text, nullable=False),
+    Column("recorded_at", _INSTANT, nullable=False),
+    Index(None, "store", "order_id", "sku"),
 )
 
 policies = Table(
     "policy",
     METADATA,
     Column("store", Text, primary_key=True),
-    Column("kind", Text, primary_key=True, comment="low_stock, hide_safety, slow_mover_days"),
+    Column("kind", Text, primary_key=True, comment="low_stock, hide_safety, slow_mover_days, lead_days, lock_lead"),
     Column("category", Text, primary_key=True, comment="'' is the whole store"),
     Column("valid_from", _INSTANT, primary_key=True),
     Column("value", JSONB, nullable=False),
@@ -227,6 +288,9 @@ OF_STORES = (
     locks,
     counts,
     count_lines,
+    refusals,
+    plans,
+    compensations,
     policies,
     checked_days,
 )

@@ -268,6 +268,14 @@ class StockOversold(_StockOfSku):
 class _CampaignStock(_StockOfSku):
     campaign: Id
     quantity: Quantity
+    wanted: Units | None = None
+    """what the campaign asked for in all"""
+    locked: Units | None = None
+    """what is locked for it now"""
+    taken: Units | None = None
+    """what its orders have taken out of the lock"""
+    starts_at: Instant | None = None
+    ends_at: Instant | None = None
 
 
 class StockLocked(_CampaignStock):
@@ -275,17 +283,14 @@ class StockLocked(_CampaignStock):
 
     TYPE = "stock.locked.v1"
 
-    wanted: Units | None = None
-    """what the campaign asked for in all"""
-    locked: Units | None = None
-    """what is locked for it in all"""
-    ends_at: Instant | None = None
-
 
 class StockUnlocked(_CampaignStock):
-    """What a campaign did not sell is open stock again."""
+    """What a campaign did not sell is open stock again, or a correction took what was locked for it."""
 
     TYPE = "stock.unlocked.v1"
+
+    has_ended: bool | None = None
+    """whether the lock is over; else receipts top it up again"""
 
 
 class _SkuEvent(Event):

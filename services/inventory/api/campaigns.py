@@ -10,11 +10,13 @@ from libs.events.transaction import Transaction
 from libs.service.call import Answer, Call
 from libs.service.errors import NotFound
 from libs.service.routes import Router
-from services.inventory.answers import campaign_body
 from services.inventory.bodies import CampaignLockBody, ReleaseBody
 from services.inventory.domain.commands import Cause
+from services.inventory.domain.policy import Policies
 from services.inventory.handlers import campaigns
-from services.inventory.store import reads
+from services.inventory.overviews import campaign_body
+from services.inventory.store import campaigns as store
+from services.inventory.store import catalogue
 
 router = Router(tag="campaign locks")
 
@@ -37,14 +39,16 @@ async def lock(body: CampaignLockBody, call: Call) -> Response:
 
 @router.get("/v1/campaign-locks/{campaign}", scope="inventory:read")
 async def show(campaign: Campaign, call: Call) -> Response:
-    """What is left of a campaign's stock, how it was used up, and when it will be at an end."""
-    await call.store_info()
+    """What a campaign promises, what is locked and left, how it is used up, and whether it will last."""
+    zone = (await call.store_info()).zone
     async with call.read() as tx:
-        locks = await reads.load_campaign(tx.session, tx.store, campaign)
-        if not locks:
+        locks = await store.load_campaign(tx.session, tx.store, campaign)
+        plan = await store.load_plan(tx.session, tx.store, campaign)
+        if not locks and plan is None:
             raise NotFound("no stock was locked for this campaign")
-        burned = await reads.load_burn_down(tx.session, tx.store, campaign)
-        body = campaign_body(campaign, locks, burned, tx.now)
+        burned = await store.load_burn_down(tx.session, tx.store, campaign, str(zone))
+        lead_days = Policies(await catalogue.load_policies(tx.session, tx.store), tx.now).lock_lead_days
+        body = campaign_body(campaign, locks, plan, burned, lead_days=lead_days, now=tx.now)
     return await call.reply(Answer(200, body))
 
 

@@ -10,10 +10,11 @@ from libs.events.contracts.base import Day, Sku
 from libs.service.call import Answer, Call
 from libs.service.pagination import Page, listing
 from libs.service.routes import Router
-from services.inventory.answers import movement_body, reconciled_body, reorder_body, slow_body
+from libs.service.storetime import day_bounds, day_of
+from services.inventory.answers import movement_body
 from services.inventory.domain.policy import Policies
-from services.inventory.handlers.reconciling import bounds
-from services.inventory.store import catalogue, reads
+from services.inventory.overviews import reconciled_body, reorder_body, slow_body
+from services.inventory.store import catalogue, reads, reconciling, selling
 
 router = Router(tag="ledger")
 
@@ -39,7 +40,7 @@ async def slow_movers(call: Call, page: Page, days: Annotated[int | None, Query(
     async with call.read() as tx:
         policies = Policies(await catalogue.load_policies(tx.session, tx.store), tx.now)
         limit_days = days or policies.slow_mover_days
-        rows = await reads.list_slow_movers(
+        rows = await selling.list_slow_movers(
             tx.session,
             tx.store,
             before=tx.now - timedelta(days=limit_days),
@@ -52,17 +53,26 @@ async def slow_movers(call: Call, page: Page, days: Annotated[int | None, Query(
 
 
 @router.get("/v1/reorder", scope="inventory:read")
-async def reorder(call: Call, page: Page) -> Response:
-    """SKUs whose stock lasts shorter than their supplier needs, with a quantity to order (INV-8)."""
+async def reorder(call: Call, page: Page, every: Annotated[bool, Query(alias="all")] = False) -> Response:
+    """SKUs whose stock lasts shorter than their supplier needs, with a quantity to order (INV-8).
+
+    `all`: the days of cover of every SKU that sold in the last 7 days.
+    """
     await call.store_info()
     after = page.after(str)
     async with call.read() as tx:
-        rows = await reads.list_sales(
-            tx.session, tx.store, now=tx.now, after=after[0] if after else None, limit=page.fetch
+        policies = Policies(await catalogue.load_policies(tx.session, tx.store), tx.now)
+        rows = await selling.list_sales(
+            tx.session,
+            tx.store,
+            now=tx.now,
+            lead_days=policies.lead_days,
+            every=every,
+            after=after[0] if after else None,
+            limit=page.fetch,
         )
     shown, cursor = listing(page, rows, lambda row: (row.sku,))
-    suggested = [reorder_body(row) for row in shown]
-    return await call.page([one for one in suggested if one is not None], cursor)
+    return await call.page([reorder_body(row) for row in shown], cursor)
 
 
 @router.get("/v1/reconciliation", scope="inventory:read")
@@ -71,9 +81,9 @@ async def reconciliation(call: Call, page: Page, day: Annotated[Day | None, Quer
     zone = (await call.store_info()).zone
     after = page.after(str)
     async with call.read() as tx:
-        wanted = day or tx.now.astimezone(zone).date()
-        start, end = bounds(wanted, zone)
-        rows = await reads.reconcile(
+        wanted = day or day_of(tx.now, zone)
+        start, end = day_bounds(wanted, zone)
+        rows = await reconciling.reconcile(
             tx.session, tx.store, start=start, end=end, after=after[0] if after else None, limit=page.fetch
         )
     shown, cursor = listing(page, rows, lambda row: (row.sku,))

@@ -4,7 +4,6 @@ Decisions change the book through the few moves below, so that a level, its prom
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -12,26 +11,36 @@ from typing import Final, NamedTuple
 from libs.events.contracts import (
     StockAllocated,
     StockBackIn,
-    StockLevel,
     StockLine,
-    StockLocked,
     StockMismatched,
     StockOversold,
     StockRanLow,
     StockReserved,
     StockSoldOut,
-    StockUnlocked,
 )
 from libs.events.contracts.base import Event
-from libs.events.contracts.inventory import ShortOrder, WarehouseLevel
-from services.inventory.domain.commands import Cause, Piece
+from libs.events.contracts.inventory import ShortOrder
+from services.inventory.domain.commands import Cause
 from services.inventory.domain.promises import Line, Lock, Reservation, Status
 from services.inventory.domain.stock import Edge, Key, Kind, Level, Movement, State, Warehouse, edge_after
+from services.inventory.domain.telling import level_event, locked_event, unlocked_event
 
 REMEDIES: Final = ("urgent_restock", "delay_coupon", "priority_shipping", "cancel")
 MAX_AFFECTED = 1_000
 
 OpenLine = tuple[Reservation, Line]
+
+
+class Refusal(NamedTuple):
+    """Somebody asked for more of a SKU than he could have: demand that was lost, and what he saw."""
+
+    store: str
+    sku: str
+    reservation_id: str
+    at: datetime
+    wanted: int
+    available: int
+    version: int
 
 
 class Fact(NamedTuple):
@@ -55,6 +64,7 @@ class Book:
 
     movements: list[Movement] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     new_reservations: dict[Key, Reservation] = field(default_factory=dict)
     changed_reservations: dict[Key, Reservation] = field(default_factory=dict)
     changed_lines: dict[tuple[str, str, str], OpenLine] = field(default_factory=dict)
@@ -317,7 +327,7 @@ class Book:
                 lock.locked -= taken
                 self.mark_lock(lock)
                 self.move(level, Kind.UNLOCKED, State.LOCKED, State.ON_HAND, taken, cause)
-                self.tell(level.store, StockUnlocked(sku=level.sku, campaign=lock.campaign, quantity=taken), cause)
+                self.tell(level.store, unlocked_event(lock, taken), cause)
         if level.free >= quantity:
             return
         for reservation, line in sorted(self.open_lines(level), key=lambda o: o[0].yields_before(), reverse=True):
@@ -392,18 +402,7 @@ class Book:
         self.move(level, Kind.LOCKED, State.ON_HAND, State.LOCKED, quantity, cause)
         lock.locked += quantity
         self.mark_lock(lock)
-        self.tell(
-            level.store,
-            StockLocked(
-                sku=level.sku,
-                campaign=lock.campaign,
-                quantity=quantity,
-                wanted=lock.wanted,
-                locked=lock.locked,
-                ends_at=lock.ends_at,
-            ),
-            cause,
-        )
+        self.tell(level.store, locked_event(lock, quantity), cause)
         return quantity
 
     def mismatch(self, level: Level, kind: str, expected: int, found: int, cause: Cause) -> None:
@@ -462,30 +461,3 @@ def edge_of(level: Level) -> Edge:
     if not level.is_known:
         return level.edge
     return edge_after(level.edge, level.available, level.safety)
-
-
-def level_event(level: Level) -> StockLevel:
-    """The level as it travels (D21)."""
-    return StockLevel(
-        sku=level.sku,
-        version=level.version,
-        on_hand=level.on_hand,
-        held=level.held,
-        allocated=level.allocated,
-        locked=level.locked,
-        short=level.short,
-        returning=level.returning,
-        damaged=level.damaged,
-        safety=level.safety,
-        safety_hidden=level.safety_hidden,
-        available=level.available,
-        warehouses=tuple(
-            WarehouseLevel(warehouse=w.warehouse, on_hand=w.on_hand, returning=w.returning, damaged=w.damaged)
-            for w in level.warehouses
-        ),
-    )
-
-
-def stock_lines(pieces: Iterable[Piece]) -> tuple[StockLine, ...]:
-    """Pieces as they travel."""
-    return tuple(StockLine(sku=sku, quantity=quantity) for sku, quantity in pieces)

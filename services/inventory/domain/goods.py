@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from libs.events.contracts import StockAdjusted, StockCounted, StockReceived, StockUnlocked
+from libs.events.contracts import StockAdjusted, StockCounted, StockReceived
 from libs.events.contracts.inventory import CountDifference
 from libs.service.errors import NotFound, Problem, Validation, fault
 from services.inventory.domain.book import Book
@@ -24,6 +24,7 @@ from services.inventory.domain.commands import (
 )
 from services.inventory.domain.promises import Lock
 from services.inventory.domain.stock import Kind, Level, State, Warehouse
+from services.inventory.domain.telling import unlocked_event
 
 MAX_TOLD_DIFFERENCES = 5_000
 
@@ -230,8 +231,7 @@ def unlock(book: Book, command: Unlock, now: datetime) -> Outcome | Problem:
     book.mark_lock(lock)
     if left:
         book.move(level, Kind.UNLOCKED, State.LOCKED, State.ON_HAND, left, command.cause)
-        event = StockUnlocked(sku=command.sku, campaign=command.campaign, quantity=left)
-        book.tell(command.store, event, command.cause)
+        book.tell(command.store, unlocked_event(lock, left), command.cause)
         book.fill(level, command.cause)
     return LockedStock(command.sku, lock.wanted, left)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from libs.events.contracts import StockAllocated, StockRefused, StockReleased, StockReserved
 from libs.events.contracts.inventory import RefusedLine
 from libs.service.errors import Conflict, NotFound, OutOfStock, Problem, Validation, WrongState, fault
-from services.inventory.domain.book import Book, stock_lines
+from services.inventory.domain.book import Book, Refusal
 from services.inventory.domain.commands import (
     Allocate,
     Cause,
@@ -21,6 +21,7 @@ from services.inventory.domain.commands import (
 )
 from services.inventory.domain.promises import Line, Reservation, Shortage, Status
 from services.inventory.domain.stock import Kind, Level, State
+from services.inventory.domain.telling import stock_lines
 
 POSSIBLE: Mapping[Status, Sequence[str]] = {Status.HELD: ("allocate", "release"), Status.ALLOCATED: ("release",)}
 
@@ -155,6 +156,11 @@ def refuse(
     reservation.refusal = tuple(short)
     reservation.lines = {sku: Line(sku, quantity) for sku, quantity in wanted.items()}
     book.open(reservation)
+    for s in short:
+        version = book.levels[reservation.store, s.sku].version
+        book.refusals.append(
+            Refusal(reservation.store, s.sku, reservation.reservation_id, command.cause.at, *s[1:], version)
+        )
     lines = tuple(RefusedLine(sku=s.sku, wanted=s.wanted, available=s.available) for s in short)
     event = StockRefused(reservation_id=reservation.reservation_id, order_id=reservation.order_id, lines=lines)
     book.tell(reservation.store, event, command.cause)

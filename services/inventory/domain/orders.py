@@ -5,7 +5,7 @@ from datetime import datetime
 
 from libs.events.contracts import StockReleased, StockReserved, StockReturned, StockShipped
 from libs.service.errors import Problem
-from services.inventory.domain.book import Book, OpenLine, stock_lines
+from services.inventory.domain.book import Book, OpenLine
 from services.inventory.domain.commands import (
     AcceptOutside,
     Amend,
@@ -36,6 +36,7 @@ from services.inventory.domain.holds import (
 )
 from services.inventory.domain.promises import Line, Reservation, Status
 from services.inventory.domain.stock import DEFAULT_WAREHOUSE, Kind, Level, State, Warehouse
+from services.inventory.domain.telling import stock_lines
 
 
 def first_reservation_id(order_id: str) -> str:

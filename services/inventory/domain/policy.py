@@ -1,4 +1,4 @@
-"""What a store's policies say about its SKUs, valid at a time (INV-3, INV-9, D10, D23)."""
+"""What a store's policies say about its SKUs, valid at a time (INV-3, INV-7 to INV-9, D10, D23)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,9 +7,12 @@ from typing import Any
 
 DEFAULT_SAFETY = 10
 DEFAULT_SLOW_DAYS = 30
+DEFAULT_LEAD_DAYS = 7
+DEFAULT_LOCK_LEAD_DAYS = 3
 EVERY_CATEGORY = ""
 
 LOW_STOCK, HIDE_SAFETY, SLOW_MOVER_DAYS = "low_stock", "hide_safety", "slow_mover_days"
+LEAD_DAYS, LOCK_LEAD = "lead_days", "lock_lead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,17 @@ class Policies:
     def slow_mover_days(self) -> int:
         """After how many days without a sale a SKU is a slow mover (INV-9)."""
         return int(self._value(SLOW_MOVER_DAYS, None, DEFAULT_SLOW_DAYS))
+
+    @property
+    def lock_lead_days(self) -> int:
+        """How many days before its start a campaign must be fully locked (INV-7)."""
+        return int(self._value(LOCK_LEAD, None, DEFAULT_LOCK_LEAD_DAYS))
+
+    @property
+    def lead_days(self) -> dict[str, int]:
+        """How long a supplier needs, by category; '' is every other category (INV-8)."""
+        named = {category for kind, category in self._standing if kind == LEAD_DAYS}
+        return {name: int(self._value(LEAD_DAYS, name, DEFAULT_LEAD_DAYS)) for name in {EVERY_CATEGORY, *named}}
 
     def _value(self, kind: str, category: str | None, default: Any) -> Any:
         for scope in (category or EVERY_CATEGORY, EVERY_CATEGORY):

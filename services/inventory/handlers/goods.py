@@ -10,7 +10,7 @@ from libs.service.errors import Conflict, Problem, Validation
 from libs.service.idempotency import Claim, Kept, claim_all, keep_all
 from services.inventory.domain.commands import Adjust, Adjusted, Compared, Count, Outcome, Receive
 from services.inventory.handlers.apply import apply, rehearse
-from services.inventory.store.reads import save_count
+from services.inventory.store.counts import save_count
 
 
 async def take_in(commands: Sequence[Receive | Adjust], tx: Transaction) -> list[Outcome]:

@@ -9,6 +9,8 @@ from services.inventory.domain.commands import Cause, Describe
 from services.inventory.domain.policy import (
     EVERY_CATEGORY,
     HIDE_SAFETY,
+    LEAD_DAYS,
+    LOCK_LEAD,
     LOW_STOCK,
     SLOW_MOVER_DAYS,
     Policies,
@@ -27,13 +29,27 @@ async def take_policy(envelope: Envelope[PolicyChanged], tx: Transaction) -> Non
         await catalogue.save_policy(tx.session, envelope.store, policy)
 
 
+RULES = {
+    LOW_STOCK: (LOW_STOCK, "safety"),
+    "slow_mover": (SLOW_MOVER_DAYS, "days"),
+    "reorder_due": (LEAD_DAYS, "lead_days"),
+    "lock_incomplete": (LOCK_LEAD, "lead_days"),
+}
+"""Alert rule -> what it is called here, and the parameter that says how many."""
+COUNTED = (SLOW_MOVER_DAYS, LOCK_LEAD)
+
+
 def _policy(envelope: Envelope[PolicyChanged]) -> Policy | None:
     changed = envelope.data
     value: Any
-    if changed.kind == "rule" and LOW_STOCK in changed.policy_id.split(":"):
-        kind, value = LOW_STOCK, _units(_member(_member(changed.after, "parameters"), "safety"))
-    elif changed.kind in (HIDE_SAFETY, SLOW_MOVER_DAYS):
-        kind, value = changed.kind, _member(changed.after, "value")
+    rule = next((name for name in changed.policy_id.split(":") if name in RULES), None)
+    if changed.kind == "rule" and rule is not None:
+        kind, parameter = RULES[rule]
+        value = _units(_member(_member(changed.after, "parameters"), parameter))
+    elif changed.kind in COUNTED:
+        kind, value = changed.kind, _units(_member(changed.after, "value"))
+    elif changed.kind == HIDE_SAFETY:
+        kind, value = HIDE_SAFETY, _member(changed.after, "value")
     else:
         return None
     category = str((changed.scope or {}).get("category") or EVERY_CATEGORY)

@@ -1,4 +1,4 @@
-"""What inventory does about the events of orders and of policy, and the table of who reacts to what."""
+"""What inventory does about the events of orders, campaigns and policy, and the table of who reacts to what."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,6 +6,9 @@ from typing import Any
 from libs.events.codec import Envelope
 from libs.events.consumer import Reactions, on, on_batch
 from libs.events.contracts import (
+    CampaignChanged,
+    CampaignEnded,
+    CampaignPlanned,
     OrderAmended,
     OrderCancelled,
     OrderCompleted,
@@ -21,6 +24,7 @@ from libs.events.transaction import Transaction
 from services.inventory.domain import commands as c
 from services.inventory.domain.orders import first_reservation_id
 from services.inventory.handlers.apply import apply
+from services.inventory.handlers.campaigns import end_campaign, take_plan
 from services.inventory.handlers.policies import take_policy
 
 STOREFRONT = "storefront"
@@ -114,7 +118,13 @@ def reactions(after_batch: Callable[[], None] = lambda: None) -> Reactions:
         await follow_orders(envelopes, tx)
         after_batch()
 
-    return Reactions(on(PolicyChanged, take_policy), on_batch(tuple(_COMMANDS), follow))
+    return Reactions(
+        on(PolicyChanged, take_policy),
+        on(CampaignPlanned, take_plan),
+        on(CampaignChanged, take_plan),
+        on(CampaignEnded, end_campaign),
+        on_batch(tuple(_COMMANDS), follow),
+    )
 
 
 REACTIONS = reactions()

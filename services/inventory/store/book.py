@@ -16,7 +16,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.events.failures import Transient
-from services.inventory.domain.book import Book
+from services.inventory.domain.book import Book, Refusal
 from services.inventory.domain.commands import Command, Count, LockStock, Unlock
 from services.inventory.domain.policy import DEFAULT_SAFETY
 from services.inventory.domain.promises import Line, Lock, Reservation, Shortage, Status
@@ -361,6 +361,7 @@ def _rows(book: Book) -> dict[str, Sequence[Sequence[Any]]]:
         # SKU by SKU they fill few pages of the index that finds them again; those of a SKU stay in their order
         "movements": sorted(book.movements, key=itemgetter(0, 1)),
         "locks": [_lock_values(lock) for lock in book.changed_locks.values()],
+        "refusals": book.refusals,
     }
 
 
@@ -430,6 +431,7 @@ _LOCKS = _kinds(
     has_ended="boolean",
 )
 _lock_values = attrgetter(*_LOCKS)
+_REFUSALS = _kinds(Refusal._fields, **dict.fromkeys(("store", "sku", "reservation_id"), "text"), at="timestamptz")
 _MOVEMENTS = dict.fromkeys(Movement._fields, "text") | {"at": "timestamptz", "quantity": "bigint"}
 
 _PARTS: Mapping[str, _Part] = {
@@ -456,6 +458,7 @@ _PARTS: Mapping[str, _Part] = {
         + _taking_over(("quantity", *_LINE_UNITS, "warehouse"), "excluded"),
     ),
     "movements": _Part(_MOVEMENTS, "INSERT INTO inventory.movement ({into}) SELECT * FROM {rows}"),
+    "refusals": _Part(_REFUSALS, "INSERT INTO inventory.refusal ({into}) SELECT * FROM {rows}"),
     "locks": _Part(
         _LOCKS,
         "INSERT INTO inventory.campaign_lock ({into}) SELECT * FROM {rows} ON CONFLICT (store, campaign, sku)"

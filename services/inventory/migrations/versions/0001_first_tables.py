@@ -45,6 +45,45 @@ def upgrade() -> None:
         postgresql_where=sa.text("NOT has_ended"),
     )
     op.create_table(
+        "campaign_plan",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("campaign", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("promised", postgresql.JSONB(), nullable=False, comment="SKU -> units that the campaign promises"),
+        sa.Column(
+            "decided_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="with recorded_at and event_id: the greatest wins (D10)",
+        ),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "campaign", name=op.f("pk_campaign_plan")),
+        schema="inventory",
+    )
+    op.create_table(
+        "compensation",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("compensation_id", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("remedy", sa.Text(), nullable=False),
+        sa.Column("amount_cents", sa.BigInteger(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("store", "compensation_id", name=op.f("pk_compensation")),
+        schema="inventory",
+    )
+    op.create_index(
+        op.f("ix_compensation_store_order_id_sku"),
+        "compensation",
+        ["store", "order_id", "sku"],
+        unique=False,
+        schema="inventory",
+    )
+    op.create_table(
         "idempotency",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("route", sa.Text(), nullable=False, comment="method and path, or natural:kind"),
@@ -159,7 +198,9 @@ def upgrade() -> None:
     op.create_table(
         "policy",
         sa.Column("store", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False, comment="low_stock, hide_safety, slow_mover_days"),
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="low_stock, hide_safety, slow_mover_days, lead_days, lock_lead"
+        ),
         sa.Column("category", sa.Text(), nullable=False, comment="'' is the whole store"),
         sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
         sa.Column("value", postgresql.JSONB(), nullable=False),
@@ -201,6 +242,28 @@ def upgrade() -> None:
         sa.Column("mismatches", sa.Integer(), nullable=False),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("store", "day", name=op.f("pk_reconciled_day")),
+        schema="inventory",
+    )
+    op.create_table(
+        "refusal",
+        sa.Column("refusal_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("reservation_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("wanted", sa.BigInteger(), nullable=False),
+        sa.Column("available", sa.BigInteger(), nullable=False, comment="what the asker could have had"),
+        sa.Column("version", sa.BigInteger(), nullable=False, comment="the level's, when it was asked for"),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.func.now(), nullable=False),
+        sa.PrimaryKeyConstraint("refusal_id", name=op.f("pk_refusal")),
+        schema="inventory",
+    )
+    op.create_index(op.f("ix_refusal_store_at"), "refusal", ["store", "at"], unique=False, schema="inventory")
+    op.create_index(
+        op.f("ix_refusal_store_sku_refusal_id"),
+        "refusal",
+        ["store", "sku", "refusal_id"],
+        unique=False,
         schema="inventory",
     )
     op.create_table(
@@ -331,13 +394,30 @@ def upgrade() -> None:
         sa.Column(
             "status", sa.Text(), nullable=False, comment="applied, unknown_sku, or stale: a task for a person (INV-10)"
         ),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "resolved_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when the task was done, by a later count or by a person",
+        ),
+        sa.Column("resolved_by", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("store", "count_id", "sku", name=op.f("pk_stock_count_line")),
         schema="inventory",
     )
     op.create_index(
+        "ix_stock_count_line_open",
+        "stock_count_line",
+        ["store", "sku"],
+        unique=False,
+        schema="inventory",
+        postgresql_where=sa.text("status <> 'applied' AND resolved_at IS NULL"),
+    )
+    op.create_index(
         "ix_stock_count_line_task",
         "stock_count_line",
-        ["store"],
+        ["store", "recorded_at", "count_id", "sku"],
         unique=False,
         schema="inventory",
         postgresql_where=sa.text("status <> 'applied'"),
@@ -360,18 +440,22 @@ def upgrade() -> None:
         op,
         "inventory",
         "campaign_lock",
+        "campaign_plan",
+        "compensation",
         "idempotency",
         "level",
         "movement",
         "policy",
         "reconciled_day",
+        "refusal",
         "reservation",
         "reservation_line",
         "sku",
         "stock_count",
         "stock_count_line",
     )
-    op.execute("REVOKE UPDATE, DELETE ON inventory.movement FROM inventory_api, inventory_worker")
+    for name in ("movement", "refusal", "compensation"):
+        op.execute(f"REVOKE UPDATE, DELETE ON inventory.{name} FROM inventory_api, inventory_worker")
 
 
 def downgrade() -> None:
