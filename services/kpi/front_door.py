@@ -10,12 +10,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.service.auth import EVERY_STORE
-from libs.service.call import Answer, Call, CallContext
-from libs.service.errors import UnsupportedMedia, Validation
+from libs.service.call import Call, CallContext
+from libs.service.errors import UnsupportedMedia
+from libs.service.event_door import names_no_store, refuse_all, store_of, taken
 from libs.service.routes import PUBLIC, Router
 from services.kpi import openapi
 from services.kpi.calendar import Calendar, calendar_of
-from services.kpi.ingest import Batch, Letter, TrafficDoor
+from services.kpi.ingest import Letter, TrafficDoor
 
 COLLECT = "/v1/collect"
 SCRIPT = (Path(__file__).parent / "collect.js").read_bytes()
@@ -37,7 +38,7 @@ def router_of(door: TrafficDoor) -> Router:
         measure.entered, cost.entered and competitor.seen.
         """
         letter = Letter(
-            store=None if _names_no_store(call) else call.store,
+            store=store_of(call),
             received=call.runtime.clock(),
             headers=call.request.headers,
             body=call.content,
@@ -65,14 +66,9 @@ def router_of(door: TrafficDoor) -> Router:
     return router
 
 
-def _names_no_store(call: CallContext) -> bool:
-    """Whether it is an operator's call in which every event names its own store."""
-    return call.principal.store == EVERY_STORE and call.named_store is None
-
-
 async def _calendars(call: CallContext) -> dict[str, Calendar]:
     """The calendars of the stores that the call's events may name."""
-    infos = await call.runtime.stores.every() if _names_no_store(call) else [await call.store_info()]
+    infos = await call.runtime.stores.every() if names_no_store(call) else [await call.store_info()]
     return {info.store: calendar_of(info.zone.key) for info in infos}
 
 
@@ -83,15 +79,8 @@ async def _take(door: TrafficDoor, letter: Letter, call: CallContext) -> Respons
         async with call.runtime.api.begin(letter.store or EVERY_STORE) as tx:
             for message in batch.brought:
                 tx.post(message)
-    if batch.all_refused:
-        raise Validation(f"all {len(batch.refused)} items were refused", **batch.answer())
-    return await _accepted(batch, call)
-
-
-async def _accepted(batch: Batch, call: CallContext) -> Response:
-    if not batch.refused:
-        return Response(b'{"accepted":%d,"rejected":0,"items":[]}' % batch.accepted, 202, media_type="application/json")
-    return await call.reply(Answer(202, batch.answer()))
+    refuse_all(batch.accepted, batch.refused)
+    return await taken(batch.accepted, batch.refused, call)
 
 
 class BeaconCors:

@@ -15,11 +15,10 @@ from libs.events.bus import Bus, BusUnavailable, Message
 from libs.events.codec import JSON, to_message
 from libs.events.contracts import AdSpent, CompetitorSeen, CostEntered, Event, MeasureEntered
 from libs.events.crash import crash_point
-from libs.events.door import MAX_BATCH, Door, Incoming, Refusal, TooManyItems, UnsupportedMedia, parse_http
+from libs.events.door import MAX_BATCH, Door, Incoming, Refusal, parse_http
 from libs.events.scrub import scrubbed
-from libs.events.strict_json import InvalidJson
-from libs.service.errors import InvalidBody, Overloaded, TooLarge, fault
-from libs.service.errors import UnsupportedMedia as UnsupportedMediaProblem
+from libs.service.errors import Overloaded
+from libs.service.event_door import refusing_the_whole
 from libs.service.privacy import mask_text
 from services.kpi.calendar import Calendar
 from services.kpi.metrics import EVENTS_ACCEPTED, EVENTS_IN_FLIGHT, EVENTS_REFUSED
@@ -68,21 +67,6 @@ class Batch:
     def accepted(self) -> int:
         return len(self.traffic) + len(self.brought)
 
-    @property
-    def all_refused(self) -> bool:
-        return bool(self.refused) and not self.accepted
-
-    def answer(self) -> dict[str, Any]:
-        """The body of the answer: only what was refused is listed."""
-        return {
-            "accepted": self.accepted,
-            "rejected": len(self.refused),
-            "items": [
-                {"index": r.index, "id": r.id, "code": r.code, "pointer": r.pointer, "message": r.message}
-                for r in self.refused
-            ],
-        }
-
 
 class Reader:
     """Reads letters: bytes in, messages and refusals out."""
@@ -93,15 +77,8 @@ class Reader:
 
     def read(self, letter: Letter) -> Batch:
         """Every item accepted or refused by itself. Raises InvalidBody, TooLarge, UnsupportedMedia."""
-        try:
+        with refusing_the_whole():
             return self._read_quickly(letter) or self._read_carefully(letter)
-        except InvalidJson as error:
-            problem = fault(error.pointer, "invalid_json", error.message)
-            raise InvalidBody(error.message, errors=[problem]) from error
-        except TooManyItems as error:
-            raise TooLarge(str(error)) from error
-        except UnsupportedMedia as error:
-            raise UnsupportedMediaProblem(f"{error} is not taken here; send JSON or CloudEvents") from error
 
     def _read_quickly(self, letter: Letter) -> Batch | None:
         if not letter.is_short_form or letter.store is None:

@@ -12,6 +12,7 @@ from libs.events.bus import Message, Record
 from libs.events.codec import Envelope, from_record
 from libs.events.strict_json import InvalidJson
 from libs.service.errors import InvalidBody, TooLarge
+from libs.service.event_door import told
 from libs.service.privacy import Pseudonyms
 from services.kpi.ingest import Batch, Letter, Reader
 from services.kpi.scrubbing import Scrubber
@@ -252,7 +253,7 @@ def test_more_than_a_thousand_items_are_too_many_for_both() -> None:
 
 def test_one_bad_item_refuses_nobody_else() -> None:
     batch = Reader(PSEUDONYMS.replace).read(letter(body(VIEW, {**VIEW, "id": "e-17", "time": "yesterday"}, CART)))
-    assert batch.answer() == {
+    assert told(batch.accepted, batch.refused) == {
         "accepted": 2,
         "rejected": 1,
         "items": [
@@ -269,8 +270,7 @@ def test_one_bad_item_refuses_nobody_else() -> None:
 
 def test_an_empty_batch_is_accepted_with_zeros() -> None:
     batch = Reader(PSEUDONYMS.replace).read(letter(b"[]"))
-    assert batch.answer() == {"accepted": 0, "rejected": 0, "items": []}
-    assert not batch.all_refused
+    assert told(batch.accepted, batch.refused) == {"accepted": 0, "rejected": 0, "items": []}
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)
