@@ -1,7 +1,7 @@
 """Any sequence of commands, in any batches, leaves every invariant whole; what can be foretold comes so (P1, D22)."""
 
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 from hypothesis import Phase, settings
@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from libs.service.errors import OutOfStock, Problem
 from services.inventory.domain import commands as c
 from services.inventory.domain import holds
-from services.inventory.domain.promises import Line, Status
+from services.inventory.domain.promises import Line, Shortage, Status
 from services.inventory.domain.stock import State
 from tests.inventory.shop import STORE, Shop, broken, cause
 
@@ -62,7 +62,7 @@ class StockMachine(RuleBasedStateMachine):
             self.check(given, outcome)
 
     def foretold(self, batch: list[c.Command]) -> bool | None:
-        """Whether a plain wish for open stock must be granted, by the ledger alone; None where that is not so simple."""
+        """Whether a plain wish for open stock must be granted, by the ledger; None where it is not so simple."""
         wish = batch[0]
         if len(batch) > 1 or not isinstance(wish, c.Reserve) or wish.reservation_id in self.shop.reservations:
             return None
@@ -251,11 +251,10 @@ StockMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=
 TestAnySequence = StockMachine.TestCase
 
 
-@pytest.mark.parametrize("guard", ["_short", "sweep"])
-def test_the_same_without_a_guarding_line_is_found_out(monkeypatch: pytest.MonkeyPatch, guard: str) -> None:
-    """The sabotage twin: nobody asks whether there is enough, or nobody takes back what has run out."""
-    silenced: dict[str, Any] = {"_short": list, "sweep": bool}
-    monkeypatch.setattr(holds, guard, lambda *_: silenced[guard]())
-    quick = settings(max_examples=300, stateful_step_count=30, deadline=None, database=None, phases=[Phase.generate])
-    with pytest.raises((AssertionError, KeyError)):
+def test_the_same_without_the_guarding_line_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sabotage twin: nobody asks whether there is enough."""
+    nothing: list[Shortage] = []
+    monkeypatch.setattr(holds, "_short", lambda *_: nothing)
+    quick = settings(max_examples=100, stateful_step_count=30, deadline=None, database=None, phases=[Phase.generate])
+    with pytest.raises(AssertionError):
         run_state_machine_as_test(StockMachine, settings=quick)
