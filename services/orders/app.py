@@ -6,10 +6,11 @@ from fastapi import FastAPI
 
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
-from services.orders import api, imports_api, tables
+from services.orders import api, imports_api, tables, webhooks_api
 from services.orders.domain.review import Limits
 from services.orders.handlers import reactions
 from services.orders.handlers.placing import Kit
+from services.orders.handlers.webhooks import Mapper
 from services.orders.sealing import Sealer
 from services.orders.settings import OrdersSettings
 from services.orders.stock import HttpStock, Stock
@@ -34,7 +35,11 @@ def build(settings: OrdersSettings, stock: Stock | None = None) -> tuple[Runtime
     runtime.consume(reactions.REACTIONS)
     runtime.every("timers of orders", 1.0, lambda: reactions.run_timers(runtime.worker, stock))
     runtime.every("forget personal data", 600.0, lambda: reactions.forget_personal_data(runtime.worker))
-    app = create_app(runtime, [api.router, imports_api.router])
+    mapper = Mapper(runtime.worker, kit, lambda: runtime.installation.pseudonyms, runtime.stores.get)
+    runtime.every("map webhooks", 0.5, mapper.run)
+    runtime.every("forget webhooks", 600.0, mapper.purge)
+    app = create_app(runtime, [api.router, imports_api.router, webhooks_api.router])
     app.state.kit = kit
     app.state.till = till
+    app.state.mapper = mapper
     return runtime, app

@@ -1,7 +1,7 @@
 """Records of a file, gathered into what it tells of each order; what is wrong is told by row and column."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -244,6 +244,12 @@ def _money_back(record: RefundRecord, assumed: Assumptions) -> MoneyBack:
         is_dispute=record.is_dispute,
     )
     return MoneyBack(record.order_id, given, record.items_cents)
+
+
+def with_goods(back: MoneyBack) -> Refund:
+    """The refund of an order that was never seen here: all of it is for goods, unless it says otherwise."""
+    share = back.refund.amount_cents if back.items_cents is None else back.items_cents
+    return replace(back.refund, items_cents=share)
 
 
 # what is wrong

@@ -195,5 +195,55 @@ policies = Table(
     Column("event_id", Text, nullable=False),
 )
 
-OF_STORE = (orders, consignees, payments, shipments, returns, refunds, timers, skus, policies)
+webhook_sources = Table(
+    "webhook_sources",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="shopify, woocommerce, signed"),
+    Column("secrets", LargeBinary, nullable=False, comment="encrypted; two while rotating"),
+    Column("secret_count", Integer, nullable=False),
+    Column("currency", Text),
+    Column("sku_map", JSONB, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("changed_at", INSTANT, nullable=False),
+)
+
+inbound_webhooks = Table(
+    "inbound_webhooks",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("webhook_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("delivery", Text, nullable=False, comment="what the sender calls it: a repeat has the same"),
+    Column("topic", Text, nullable=False),
+    Column("body", LargeBinary, comment="as it came, encrypted; purged 7 days after it was mapped (D8)"),
+    Column("status", Text, nullable=False, comment="received, mapped, ignored, quarantined, failed"),
+    Column("received_at", INSTANT, nullable=False),
+    Column("due_at", INSTANT, comment="when it is to be mapped; a worker that takes it moves this on: its lease"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("done_at", INSTANT),
+    Column("order_id", Text),
+    Column("told_at", INSTANT, comment="when the shop says that it was so"),
+    Column("reason", Text, comment="why nothing, or not everything, came of it"),
+    Index("uq_inbound_webhooks_delivery", "store", "kind", "delivery", unique=True),
+    Index("ix_inbound_webhooks_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    Index("ix_inbound_webhooks_body", "received_at", postgresql_where=text("body IS NOT NULL")),
+    Index(None, "received_at"),
+    Index(None, "store", "received_at", "webhook_id"),
+    Index("ix_inbound_webhooks_order", "store", "order_id", postgresql_where=text("order_id IS NOT NULL")),
+)
+
+OF_STORE = (
+    orders,
+    consignees,
+    payments,
+    shipments,
+    returns,
+    refunds,
+    timers,
+    skus,
+    policies,
+    webhook_sources,
+    inbound_webhooks,
+)
 """Tables that row-level security keeps apart by store."""

@@ -45,6 +45,8 @@ class Sale:
     paid_at: datetime | None = None
     method: str = "import"
     parcels: tuple[Parcel, ...] = ()
+    teller: str = "import"
+    """Who is said to have let it pass, when it has left the house elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ class Circumstances:
 def take_sale(known: Order | None, sale: Sale, around: Circumstances) -> Decided:
     """Place the order unless it is known, pay and ship what the file says; never back, never twice (ORD-7)."""
     order, happened = (known, ()) if known is not None else _place(sale, around)
-    order, paid = _pay(order, sale, around)
-    order, shipped = _ship(order, sale)
+    order, paid = take_payment(order, sale.paid_at, sale.method, around)
+    order, shipped = take_parcels(order, sale.parcels, sale.teller)
     return order, (*happened, *paid, *shipped)
 
 
@@ -99,33 +101,35 @@ def _place(sale: Sale, around: Circumstances) -> Decided:
     return life.place(sale.order, reasons, reviewed_at=sale.order.placed_at)
 
 
-def _pay(order: Order, sale: Sale, around: Circumstances) -> Decided:
+def take_payment(order: Order, paid_at: datetime | None, method: str, around: Circumstances) -> Decided:
+    """What is still owed was paid, if it says when; known of a cancelled order too (D17), and never twice (ORD-7)."""
     payment_id = f"{order.order_id}:paid"
-    is_paid = order.status is not Status.PLACED or any(p.payment_id == payment_id for p in order.payments)
-    if sale.paid_at is None or is_paid:
+    is_known = order.paid_at is not None or any(p.payment_id == payment_id for p in order.payments)
+    if paid_at is None or is_known:
         return order, ()
     due = max(0, order.total_cents - order.paid_cents)
-    payment = Payment(payment_id, sale.method, due, order.currency, "succeeded", sale.paid_at)
+    payment = Payment(payment_id, method, due, order.currency, "succeeded", paid_at)
     return life.pay(order, payment, promise=around.promise, is_first_order=around.is_first_order)
 
 
-def _ship(order: Order, sale: Sale) -> Decided:
+def take_parcels(order: Order, parcels: Sequence[Parcel], teller: str) -> Decided:
+    """What has left the house elsewhere: one shipment a tracking number, whatever the review says."""
     happened: tuple[Dated, ...] = ()
     sent = {shipment.tracking_number for shipment in order.shipments}
-    for parcel in sale.parcels:
+    for parcel in parcels:
         if parcel.tracking_number in sent or order.status is Status.CANCELLED:
             continue
-        order, told = _let_pass(order, parcel.shipped_at)
+        order, told = _let_pass(order, teller, parcel.shipped_at)
         order, more = shipping.ship(order, _shipment(order, parcel))
         happened = (*happened, *told, *more)
     return order, happened
 
 
-def _let_pass(order: Order, at: datetime) -> Decided:
+def _let_pass(order: Order, by: str, at: datetime) -> Decided:
     """It has left the house elsewhere: nobody has to look at it any more."""
     if order.review.decision is Decision.APPROVED:
         return order, ()
-    return life.review(order, Decision.APPROVED, by="import", now=at)
+    return life.review(order, Decision.APPROVED, by=by, now=at)
 
 
 def _shipment(order: Order, parcel: Parcel) -> Shipment:

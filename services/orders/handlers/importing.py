@@ -24,7 +24,7 @@ from services.orders.domain.imports import (
 from services.orders.domain.policies import Policies
 from services.orders.domain.state import Dated, Line, Order, Refund
 from services.orders.domain.timers import Due, timers_of
-from services.orders.gathering import Error, Gathered, Told, problem_errors, row_error
+from services.orders.gathering import Error, Gathered, Told, problem_errors, row_error, with_goods
 from services.orders.handlers.common import policies
 from services.orders.handlers.placing import Kit, mark_service
 
@@ -173,12 +173,7 @@ def _take(told: Told, one: Taken, known: Known, buyers: set[str], kit: Kit, impo
         one.after, happened = take_money_back(one.after, told.what)
         one.happened += happened
         if one.after is None:
-            one.unknown_refunds.append(_with_goods(told.what))
-
-
-def _with_goods(back: MoneyBack) -> Refund:
-    share = back.refund.amount_cents if back.items_cents is None else back.items_cents
-    return replace(back.refund, items_cents=share)
+            one.unknown_refunds.append(with_goods(told.what))
 
 
 def _take_sale(sale: Sale, one: Taken, known: Known, buyers: set[str], kit: Kit) -> None:

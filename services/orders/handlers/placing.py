@@ -255,7 +255,7 @@ async def amend(amendment: Amendment, hold: Hold | None, tx: Transaction, kit: K
     reasons = reasons_to_hold(
         lines,
         replace(before, lines=lines).total_cents,
-        amendment.consignee or await _kept_consignee(before.order_id, tx, kit),
+        amendment.consignee or await kept_consignee(before.order_id, tx, kit),
         unknown_skus=() if before.is_storefront else await unknown_skus(lines, tx),
         limits=kit.limits,
     )
@@ -278,6 +278,6 @@ def _require_same_hold(order: Order, hold: Hold | None) -> None:
         raise WrongState(order.status.value, life.possible(order), "the order changed meanwhile")
 
 
-async def _kept_consignee(order_id: str, tx: Transaction, kit: Kit) -> Consignee | None:
+async def kept_consignee(order_id: str, tx: Transaction, kit: Kit) -> Consignee | None:
     sealed = (await db.load_consignees(tx.session, tx.store, [order_id])).get(order_id)
     return None if sealed is None else kit.sealer.open(tx.store, order_id, sealed)

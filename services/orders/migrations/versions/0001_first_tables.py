@@ -55,6 +55,72 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_idempotency_created_at"), "idempotency", ["created_at"], unique=False, schema="orders")
     op.create_table(
+        "inbound_webhooks",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("webhook_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("delivery", sa.Text(), nullable=False, comment="what the sender calls it: a repeat has the same"),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column(
+            "body",
+            sa.LargeBinary(),
+            nullable=True,
+            comment="as it came, encrypted; purged 7 days after it was mapped (D8)",
+        ),
+        sa.Column("status", sa.Text(), nullable=False, comment="received, mapped, ignored, quarantined, failed"),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "due_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it is to be mapped; a worker that takes it moves this on: its lease",
+        ),
+        sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True, comment="when the shop says that it was so"),
+        sa.Column("reason", sa.Text(), nullable=True, comment="why nothing, or not everything, came of it"),
+        sa.PrimaryKeyConstraint("store", "webhook_id", name=op.f("pk_inbound_webhooks")),
+        schema="orders",
+    )
+    op.create_index(
+        "ix_inbound_webhooks_body",
+        "inbound_webhooks",
+        ["received_at"],
+        unique=False,
+        schema="orders",
+        postgresql_where=sa.text("body IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_inbound_webhooks_due",
+        "inbound_webhooks",
+        ["due_at"],
+        unique=False,
+        schema="orders",
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_inbound_webhooks_order",
+        "inbound_webhooks",
+        ["store", "order_id"],
+        unique=False,
+        schema="orders",
+        postgresql_where=sa.text("order_id IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_inbound_webhooks_received_at"), "inbound_webhooks", ["received_at"], unique=False, schema="orders"
+    )
+    op.create_index(
+        op.f("ix_inbound_webhooks_store_received_at_webhook_id"),
+        "inbound_webhooks",
+        ["store", "received_at", "webhook_id"],
+        unique=False,
+        schema="orders",
+    )
+    op.create_index(
+        "uq_inbound_webhooks_delivery", "inbound_webhooks", ["store", "kind", "delivery"], unique=True, schema="orders"
+    )
+    op.create_table(
         "orders",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("order_id", sa.Text(), nullable=False),
@@ -317,11 +383,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("consumer", "topic", name=op.f("pk_watermark")),
         schema="orders",
     )
+    op.create_table(
+        "webhook_sources",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False, comment="shopify, woocommerce, signed"),
+        sa.Column("secrets", sa.LargeBinary(), nullable=False, comment="encrypted; two while rotating"),
+        sa.Column("secret_count", sa.Integer(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("sku_map", postgresql.JSONB(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("store", "kind", name=op.f("pk_webhook_sources")),
+        schema="orders",
+    )
     enable_row_security(
         op,
         "orders",
         "consignees",
         "idempotency",
+        "inbound_webhooks",
         "orders",
         "payments",
         "policies",
@@ -330,6 +410,7 @@ def upgrade() -> None:
         "shipments",
         "skus",
         "timers",
+        "webhook_sources",
     )
 
 
