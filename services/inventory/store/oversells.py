@@ -27,7 +27,7 @@ async def list_short(session: AsyncConnection, store: str, *, after: str | None,
 async def list_short_orders(
     session: AsyncConnection, store: str, skus: Sequence[str], *, most: int
 ) -> Sequence[Row[Any]]:
-    """Who is short of these SKUs: the latest order first, as they lose units; at most so many a SKU."""
+    """Who is short of these SKUs: the latest order first, storefront holds last; at most so many a SKU."""
     return (
         await session.execute(
             text(
@@ -36,7 +36,8 @@ async def list_short_orders(
                 " FROM inventory.reservation_line l JOIN inventory.reservation r USING (store, reservation_id)"
                 " WHERE l.store = :store AND l.sku = w.sku AND (l.promised > 0 OR l.short > 0) AND l.short > 0"
                 " AND r.status IN ('held', 'allocated')"
-                " ORDER BY r.ordered_at DESC, r.reservation_id DESC LIMIT :most) AS o"
+                " ORDER BY (r.status = 'held' AND NOT r.is_outside), r.ordered_at DESC, r.reservation_id DESC"
+                " LIMIT :most) AS o"
             ),
             {"store": store, "skus": list(skus), "most": most},
         )
