@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from libs.service.errors import TooManyPoints, Validation, fault
 from services.kpi.calendar import Bucket
-from services.kpi.kpis import CHANNELS, Kpi, Sum
+from services.kpi.kpis import CHANNELS, MEASURE, Kpi, Sum, Unit
+from services.kpi.sampling import nearest_rank
 
 MOST_POINTS = 50_000
 """More points than this are not answered in one call (D32)."""
@@ -40,6 +41,8 @@ class Question:
     buckets: Sequence[Bucket]
     by: tuple[str, ...] = ()
     currency: str = "CNY"
+    home: str = ""
+    """the store's own currency; '' when it is the one asked for"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,8 @@ def check_dimensions(kpi: Kpi, by: Sequence[str], hourly: bool) -> tuple[str, ..
 
 def series(question: Question, known: Known) -> Series:
     """Every bucket asked for, with every combination of dimension values seen in the range (D32)."""
+    if question.kpi.percentile is not None:
+        return _percentiles(question, known)
     cells, others = _cells(known.values, question)
     wholes, _ = _cells(known.wholes, question)
     combinations = _combinations(cells, question)
@@ -132,7 +137,30 @@ def series(question: Question, known: Known) -> Series:
     return Series(points, others)
 
 
+def _percentiles(question: Question, known: Known) -> Series:
+    samples = _samples(known.values)
+    seen = {dimensions for (_, dimensions), counts in samples.items() if any(counts.values())} if question.by else {()}
+    combinations = sorted(seen, key=lambda dimensions: tuple(map(_rank, question.by, dimensions)))
+    check_points(len(question.buckets), len(combinations))
+    points = [
+        _percentile(question, bucket, dimensions, samples.get((bucket.second, dimensions), {}), known)
+        for bucket in question.buckets
+        for dimensions in combinations
+    ]
+    return Series(points, [])
+
+
+def _percentile(
+    question: Question, bucket: Bucket, dimensions: Dimensions, counts: Mapping[int, int], known: Known
+) -> Point:
+    """The numerator is the value, the denominator how many were met (D34)."""
+    value = nearest_rank(counts, question.kpi.percentile or 0)
+    done = complete(bucket, known.until, known.unfinished)
+    return Point(bucket, dimensions, value or 0, sum(counts.values()), value, done, done)
+
+
 Cells = Mapping[tuple[int, Dimensions], Mapping[str, int]]
+Samples = Mapping[tuple[int, Dimensions], Mapping[int, int]]
 
 
 def _cells(values: Iterable[Value], question: Question) -> tuple[Cells, list[str]]:
@@ -140,16 +168,37 @@ def _cells(values: Iterable[Value], question: Question) -> tuple[Cells, list[str
     cells: dict[tuple[int, Dimensions], dict[str, int]] = {}
     others: set[str] = set()
     for value in values:
-        if _foreign(value, question):
+        share = _share(value, question)
+        if question.kpi.money and value.currency not in ("", question.currency):
             others.add(value.currency)
-            continue
-        cell = cells.setdefault((value.start, value.dimensions), {})
-        cell[value.measure] = cell.get(value.measure, 0) + value.value
+        if share:
+            cell = cells.setdefault((value.start, value.dimensions), {})
+            cell[value.measure] = cell.get(value.measure, 0) + share * value.value
     return cells, sorted(others)
 
 
-def _foreign(value: Value, question: Question) -> bool:
-    return question.kpi.money and value.currency not in ("", question.currency)
+def _share(value: Value, question: Question) -> int:
+    """How a value counts: 1, not at all, or -1 where a count is of a foreign currency's amounts alone.
+
+    Counts are kept over all currencies, and once more under each foreign one: those of the store's own are the rest.
+    """
+    if not question.kpi.money:
+        return 0 if value.currency else 1
+    if MEASURE[value.measure].unit is Unit.CENTS:
+        return int(value.currency in ("", question.currency))
+    if question.home in ("", question.currency):
+        return -1 if value.currency else 1
+    return int(value.currency == question.currency)
+
+
+def _samples(values: Iterable[Value]) -> Samples:
+    """Distributions by bucket and dimensions: value -> how often it was met."""
+    found: dict[tuple[int, Dimensions], dict[int, int]] = {}
+    for value in values:
+        counts = found.setdefault((value.start, value.dimensions), {})
+        met = int(value.currency)
+        counts[met] = counts.get(met, 0) + value.value
+    return found
 
 
 def _combinations(cells: Cells, question: Question) -> list[Dimensions]:
@@ -223,6 +272,7 @@ def kpi_json(kpi: Kpi) -> dict[str, object]:
         ],
         "variants": list(kpi.variants),
         "topics": list(kpi.topics()),
+        "since": kpi.since or None,
         "matures_after_seconds": int(kpi.matures.total_seconds()),
         "note": kpi.note,
         "rule": kpi.rule,

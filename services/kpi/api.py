@@ -77,6 +77,7 @@ def router_of(progress: Progress, topics: Sequence[str]) -> Router:
             currency=read_currency(currency, info.currency),
             buckets=begun_buckets(calendar, chosen, days, past or now),
             as_of=past,
+            home=info.currency,
         )
         async with call.read() as tx:
             found = await answer(asked, progress, tx)

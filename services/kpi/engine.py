@@ -13,21 +13,24 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from services.kpi.calendar import Calendar
+from services.kpi.entities import conversation as conversations
 from services.kpi.entities import customer as customers
 from services.kpi.entities import order as orders
 from services.kpi.entities import sku as skus
 from services.kpi.entities import visitor as visitors
-from services.kpi.entities.customer import Customer, PaidOrder, Standing
-from services.kpi.entities.order import Fact as OrderFact
+from services.kpi.entities.customer import Ask, Customer, PaidOrder, Standing
+from services.kpi.entities.fact import Fact
+from services.kpi.entities.leaf import Ground, LeafKey
 from services.kpi.entities.order import Member, Membership, Order
 from services.kpi.entities.sku import Fact as SkuFact
 from services.kpi.entities.sku import Sku
 from services.kpi.entities.touch import DIRECT, LOOK_BACK_US, Attribution, attribute
 from services.kpi.entities.visitor import IDLE_US, Day, Scope, Visit, scope_of
 from services.kpi.figures import NUMBERS, BucketsOf, Cell, Cells, Contribution, add_all, cells_of, difference
+from services.kpi.leaves import BY_KIND
 from services.kpi.states import CROWDED
 
 Key = tuple[str, str]
@@ -81,6 +84,7 @@ class Rows(Protocol):
     async def buyers(self, members: Sequence[Member]) -> Membership: ...
     async def skus(self, keys: Sequence[Key]) -> dict[Key, Sku]: ...
     async def visitors_with_skus(self, keys: Sequence[Key]) -> dict[Key, set[int]]: ...
+    async def leaves(self, keys: Sequence[LeafKey]) -> dict[LeafKey, Any]: ...
     async def remember(self, identities: Sequence[bytes]) -> set[bytes]:
         """Those of these that were not known before; they are from now on."""
 
@@ -89,6 +93,7 @@ class Rows(Protocol):
     async def save_customers(self, found: Mapping[Key, Customer]) -> None: ...
     async def save_buyers(self, found: Membership) -> None: ...
     async def save_skus(self, found: Mapping[Key, Sku]) -> None: ...
+    async def save_leaves(self, found: Mapping[LeafKey, Any]) -> None: ...
 
 
 class Shop(NamedTuple):
@@ -97,6 +102,7 @@ class Shop(NamedTuple):
     calendar: Calendar
     traffic_origins: tuple[tuple[int, frozenset[str]], ...] = ()
     """(valid from, origins beside the storefront whose traffic is here), latest first (D30)"""
+    currency: str = ""
 
     def has_traffic_of(self, origin: str | None, us: int) -> bool:
         """Whether orders of this origin count for conversion at this instant."""
@@ -116,8 +122,9 @@ class Batch:
     """Events by the entity that they are about, and who caused what."""
 
     visits: dict[Key, list[Visit]] = field(default_factory=lambda: defaultdict(list))
-    orders: dict[Key, list[OrderFact]] = field(default_factory=lambda: defaultdict(list))
+    orders: dict[Key, list[Fact]] = field(default_factory=lambda: defaultdict(list))
     skus: dict[Key, list[SkuFact]] = field(default_factory=lambda: defaultdict(list))
+    leaves: dict[LeafKey, list[Fact]] = field(default_factory=lambda: defaultdict(list))
     origins_changed: dict[str, int] = field(default_factory=dict)
     """store -> the instant from which on other origins have their traffic here"""
     origin_events: dict[str, list[str]] = field(default_factory=dict)
@@ -146,6 +153,7 @@ async def fold(batch: Batch, rows: Rows, shops: Shops, shops_before: Shops | Non
     """Apply a batch: read and write the entities through `rows`, return what changed of the figures."""
     work = _Work(batch, rows, shops, shops_before or shops)
     await work.merge_skus()
+    await work.merge_leaves()
     await work.merge_orders()
     await work.merge_visits()
     await work.merge_customers()
@@ -190,6 +198,10 @@ class _Work:
         self.customer_causes: dict[Key, list[str]] = {}
         self.visitor_causes: dict[Key, list[str]] = {}
         self.buyers: Membership = {}
+        self.leaves_after: dict[LeafKey, Any] = {}
+        self.asks_left: dict[Key, list[Ask]] = defaultdict(list)
+        self.asks_joined: dict[Key, list[Ask]] = defaultdict(list)
+        self.ask_causes: dict[Key, list[str]] = defaultdict(list)
         self.changes: list[Change] = []
         self.repeats = 0
         self.crowd: dict[bytes, bool] = {}
@@ -203,6 +215,32 @@ class _Work:
         await self._know_skus(self.batch.skus)
         for key, facts in self.batch.skus.items():
             self.skus_after[key] = skus.merge(self.skus_before.get(key), facts)
+
+    async def merge_leaves(self) -> None:
+        if not self.batch.leaves:
+            return
+        stored = await self.rows.leaves(sorted(self.batch.leaves))
+        for key, facts in self.batch.leaves.items():
+            leaf, before = BY_KIND[key.kind], stored.get(key)
+            after = self.leaves_after[key] = leaf.merge(before, facts)
+            shop = self.shops[key.store]
+            ground = Ground(key.store, shop.calendar, shop.currency)
+            causes = [fact.id for fact in facts]
+            old = {} if before is None else leaf.contribution(before, ground)
+            if changed := difference(leaf.contribution(after, ground), old):
+                self.changes.append(Change(changed, {}, causes))
+            if key.kind == conversations.LEAF.kind:
+                self._move_ask(key, before, after, causes)
+
+    def _move_ask(self, key: LeafKey, before: Any, after: Any, causes: Sequence[str]) -> None:
+        """Who asked what, where a conversation says it anew."""
+        was, now = conversations.ask_of(before, key.id), conversations.ask_of(after, key.id)
+        if was == now:
+            return
+        for found, into in ((was, self.asks_left), (now, self.asks_joined)):
+            if found is not None:
+                into[key.store, found[0]].append(found[1])
+                self.ask_causes[key.store, found[0]] += causes
 
     async def merge_orders(self) -> None:
         if not self.batch.orders:
@@ -300,22 +338,29 @@ class _Work:
                     paid = (order.paid.stamp[0], key[1], order.paid.amount, order.paid.said.currency)
                     into[key[0], order.customer].append(paid)
         changed = [key for key in left.keys() | joined.keys() if left.get(key) != joined.get(key)]
-        await self._know_customers(left.keys() | joined.keys())
+        asked = self.asks_left.keys() | self.asks_joined.keys()
+        await self._know_customers(left.keys() | joined.keys() | asked)
+        for key in asked:
+            self.customers_after[key] = customers.merge_asks(
+                self.customers_before.get(key), self.asks_left.get(key, ()), self.asks_joined.get(key, ())
+            )
         for key in changed:
-            before_ = self.customers_before.get(key)
+            before_ = self.customers_after.get(key) or self.customers_before.get(key)
             self.customers_after[key] = customers.merge(before_, left.get(key, ()), joined.get(key, ()))
             self.standing_after[key] = customers.standings(self.customers_after[key])
+        for key in {*changed, *asked}:
             self._count_customer(key)
         await self._moved_by_customers(changed)
 
     def _count_customer(self, key: Key) -> None:
-        hour_of = self._hour_of(key[0])
+        second_of = self.shops[key[0]].calendar.second
         changed = difference(
-            customers.contribution(key[0], self.customers_after[key], hour_of),
-            customers.contribution(key[0], self.customers_before.get(key), hour_of),
+            customers.contribution(key[0], self.customers_after[key], second_of),
+            customers.contribution(key[0], self.customers_before.get(key), second_of),
         )
         if changed:
-            self.changes.append(Change(changed, {}, self._causes_of_customer(key)))
+            causes = [*self._causes_of_customer(key), *self.ask_causes.get(key, ())]
+            self.changes.append(Change(changed, {}, causes))
 
     async def _moved_by_customers(self, changed: Iterable[Key]) -> None:
         """Other orders of a customer whose standing changed: an earlier first order makes a later one a repeat."""
@@ -491,6 +536,7 @@ class _Work:
             self._hour_of(store),
             self._category_of(store, before=before),
             self._cost_of(store, before=before),
+            shop.currency,
         )
 
     def _attribution(self, store: str, order: Order, *, before: bool) -> Attribution:
@@ -663,6 +709,8 @@ class _Work:
             await self.rows.save_buyers(self.buyers)
         if self.skus_after:
             await self.rows.save_skus(self.skus_after)
+        if self.leaves_after:
+            await self.rows.save_leaves(self.leaves_after)
 
     def outcome(self) -> Outcome:
         places: Contribution = {}

@@ -7,14 +7,13 @@ from typing import Any, Final
 
 from libs.events.codec import Envelope
 from libs.events.contracts import (
-    AdSpent,
     CampaignChanged,
     CampaignEnded,
     CampaignPlanned,
     CartAdded,
     CartRemoved,
     CheckoutStarted,
-    CostEntered,
+    ComplaintFiled,
     ExperimentStarted,
     ExperimentStopped,
     MeasureEntered,
@@ -23,6 +22,7 @@ from libs.events.contracts import (
     OrderDelivered,
     OrderPaid,
     OrderPlaced,
+    OrderReviewed,
     PageViewed,
     PaymentFailed,
     PaymentSucceeded,
@@ -35,15 +35,20 @@ from libs.events.contracts import (
     SkuChanged,
     SkuDelisted,
     SkuListed,
+    StockLevel,
     StoreChanged,
     TargetSet,
 )
 from libs.events.contracts.base import Event
 from services.kpi.calendar import microseconds
 from services.kpi.engine import Batch, Key
-from services.kpi.entities.order import Fact as OrderFact
+from services.kpi.entities.fact import Fact
+from services.kpi.entities.leaf import LeafKey
+from services.kpi.entities.order import WRONG
 from services.kpi.entities.sku import Fact as SkuFact
 from services.kpi.entities.visitor import BOT, CART, CHECKOUT, FAVORITE, PRODUCT, STAFF, VIEW, Visit
+from services.kpi.leaves import leaves_of
+from services.kpi.marks import HOUR_US, Assignment, Level, Marks
 from services.kpi.records import Visited, skus_of, visit_key
 
 FUTURE: Final = timedelta(minutes=5)
@@ -62,6 +67,7 @@ ORDERS: Final[tuple[type[Event], ...]] = (
     ReturnRequested,
     ReturnReceived,
     RefundIssued,
+    OrderReviewed,
 )
 CATALOG: Final[tuple[type[Event], ...]] = (SkuListed, SkuDelisted, SkuChanged)
 DOCUMENTS: Final[tuple[type[Event], ...]] = (
@@ -71,11 +77,10 @@ DOCUMENTS: Final[tuple[type[Event], ...]] = (
     CampaignEnded,
     ExperimentStarted,
     ExperimentStopped,
-    AdSpent,
     MeasureEntered,
-    CostEntered,
     PolicyChanged,
 )
+LEVELS: Final[tuple[type[Event], ...]] = (StockLevel,)
 STORES: Final[tuple[type[Event], ...]] = (StoreChanged,)
 
 TRAFFIC_ORIGINS: Final = "policy:traffic_origins"
@@ -92,9 +97,7 @@ _DOCUMENT_KEYS: Final[Mapping[type[Event], tuple[str, tuple[str, ...]]]] = {
     CampaignEnded: ("campaign", ("campaign",)),
     ExperimentStarted: ("experiment", ("experiment",)),
     ExperimentStopped: ("experiment", ("experiment",)),
-    AdSpent: ("ad_spend", ("channel", "source", "campaign", "plan", "sku", "creative", "day", "hour")),
     MeasureEntered: ("measure", ("metric", "day", "month", "source")),
-    CostEntered: ("cost", ("category", "day", "month", "sku", "campaign")),
 }
 
 
@@ -118,6 +121,7 @@ class Facts:
     batch: Batch = field(default_factory=Batch)
     documents: list[Document] = field(default_factory=list)
     quarantined: list[Envelope[Any]] = field(default_factory=list)
+    marks: Marks = field(default_factory=Marks)
     stores: dict[str, bool] = field(default_factory=dict)
     """store -> whether more than traffic is about it"""
     accepted: dict[str, datetime] = field(default_factory=dict)
@@ -132,7 +136,7 @@ def facts_of(envelopes: Iterable[Envelope[Any]]) -> Facts:
         event: Any = envelope.data
         kind = type(event)
         is_visit = kind is Visited or kind in TRAFFIC
-        _mark(facts, envelope, alone=not is_visit)
+        _mark(facts, envelope, alone=not is_visit and kind is not StockLevel)
         if envelope.time > envelope.recorded_time + FUTURE:
             facts.quarantined.append(envelope)
             continue
@@ -141,6 +145,8 @@ def facts_of(envelopes: Iterable[Envelope[Any]]) -> Facts:
         if is_visit:
             visit = event.visit if kind is Visited else visit_of(envelope)
             visits[envelope.store, event.visitor_id].append(visit)
+            if event.experiment is not None and not visit.excluded:
+                _see(facts.marks, envelope, visit)
         else:
             _sort(facts, envelope)
     return facts
@@ -159,11 +165,28 @@ def _sort(facts: Facts, envelope: Envelope[Any]) -> None:
     event: Any = envelope.data
     us, recorded_us = microseconds(envelope.time), microseconds(envelope.recorded_time)
     if type(event) in ORDERS:
-        facts.batch.orders[_key(envelope, event.order_id)].append(OrderFact(us, recorded_us, envelope.id, event))
+        facts.batch.orders[_key(envelope, event.order_id)].append(Fact(us, recorded_us, envelope.id, event))
     elif isinstance(event, SkuListed | SkuDelisted | SkuChanged):
         facts.batch.skus[_key(envelope, event.sku)].append(SkuFact(us, recorded_us, envelope.id, event))
     elif type(event) in DOCUMENTS:
         facts.documents.append(_document(envelope, us, recorded_us))
+    elif isinstance(event, StockLevel):
+        facts.marks.stand(Level(envelope.store, event.sku, us // HOUR_US, us, event.version, event.on_hand))
+    else:
+        _sort_leaves(facts, envelope, Fact(us, recorded_us, envelope.id, event))
+
+
+def _sort_leaves(facts: Facts, envelope: Envelope[Any], fact: Fact) -> None:
+    event = envelope.data
+    for kind, key in leaves_of(event):
+        facts.batch.leaves[LeafKey(envelope.store, kind, key)].append(fact)
+    if isinstance(event, ComplaintFiled) and event.order_id is not None and event.kind in WRONG:
+        facts.batch.orders[_key(envelope, event.order_id)].append(fact)
+
+
+def _see(marks: Marks, envelope: Envelope[Any], visit: Visit) -> None:
+    shown = envelope.data.experiment
+    marks.see(Assignment(envelope.store, shown.id, envelope.data.visitor_id, visit.us, envelope.id, shown.variant))
 
 
 def _key(envelope: Envelope[Any], name: str) -> Key:

@@ -37,6 +37,11 @@ orders_returned_order_day payments_tried payments_succeeded refund_amount refund
 disputes returns_requested orders_returned orders_shipped orders_shipped_on_time orders_due_to_ship
 orders_delivered delivery_seconds freight_amount
 cohort_customers cohort_repurchased_30d
+conversations first_responses_due first_responses first_response_seconds first_responses_in_time
+first_response_times resolved resolution_seconds resolved_in_time complaints complaints_resolved
+complaints_in_time ratings rating_sum ratings_good askers askers_who_paid
+impressions clicks ad_spend platform_fees entered_costs count_lines count_lines_exact
+orders_reviewed orders_reviewed_on_time orders_delivered_wrong
 """
 NUMBERS: Final[Mapping[str, int]] = {name: number for number, name in enumerate(_REGISTERED.split())}
 """Append only: these numbers are in the database."""
@@ -44,6 +49,10 @@ NUMBERS: Final[Mapping[str, int]] = {name: number for number, name in enumerate(
 _NAMES: Final = {number: name for name, number in NUMBERS.items()}
 _CURRENCY_STEP: Final = 1 << 10
 _LETTERS: Final = 26
+_SAMPLED: Final = frozenset({"first_response_times"})
+"""Measures that are whole distributions: a number a value, which holds how often it was met."""
+MOST_SAMPLE: Final = 10**7
+"""The largest value that a distribution tells from others: 115 days in seconds."""
 
 
 def number_of(measure: str, currency: str = "") -> int:
@@ -52,10 +61,31 @@ def number_of(measure: str, currency: str = "") -> int:
     return number + _CURRENCY_STEP * _currency_number(currency) if currency else number
 
 
+def sample_number(measure: str, value: int) -> int:
+    """The number under which a distribution counts this value."""
+    return NUMBERS[measure] + _CURRENCY_STEP * (1 + min(max(0, value), MOST_SAMPLE))
+
+
+def in_currency(counts: Vector, currency: str) -> Vector:
+    """Counts that belong to amounts in a foreign currency: as they are, and once more under that currency.
+
+    So an average of amounts in one currency finds how many they are: of a foreign one its own counts, of the store's
+    what is left of all.
+    """
+    slot = _CURRENCY_STEP * _currency_number(currency)
+    return {**counts, **{number + slot: value for number, value in counts.items()}}
+
+
+def is_sample(number: int) -> bool:
+    """Whether it is a value of a distribution, which is no measure by itself."""
+    return _NAMES[number % _CURRENCY_STEP] in _SAMPLED
+
+
 def measure_of(number: int) -> tuple[str, str]:
-    """(measure, currency or '')."""
-    currency, measure = divmod(number, _CURRENCY_STEP)
-    return _NAMES[measure], _currency_name(currency)
+    """(measure, currency or ''); of a distribution (measure, the value)."""
+    slot, measure = divmod(number, _CURRENCY_STEP)
+    name = _NAMES[measure]
+    return name, str(slot - 1) if name in _SAMPLED else _currency_name(slot)
 
 
 def is_money(measure: str) -> bool:
@@ -133,6 +163,33 @@ EXPANSIONS: Final[Mapping[str, tuple[tuple[str, tuple[int, ...]], ...]]] = {
     "sku": (("sku", (2,)), ("channel,sku", (1, 2))),
     # profile ("category", category)
     "category": (("category", (1,)),),
+    # profile ("service", class, agent, customer_tier)
+    "service": (
+        ("", ()),
+        ("class", (1,)),
+        ("agent", (2,)),
+        ("customer_tier", (3,)),
+        ("agent,class", (2, 1)),
+    ),
+    # profiles ("class", class), ("agent", agent): of distinct askers, who are counted cell by cell
+    "class": (("class", (1,)),),
+    "agent": (("agent", (1,)),),
+    # profile ("complaint", sku)
+    "complaint": (("", ()), ("sku", (1,))),
+    # profile ("ad", channel, source, campaign, sku, plan)
+    "ad": (
+        ("", ()),
+        ("channel", (1,)),
+        ("source", (2,)),
+        ("campaign", (3,)),
+        ("sku", (4,)),
+        ("plan", (5,)),
+        ("channel,source", (1, 2)),
+        ("campaign,channel", (3, 1)),
+        ("channel,sku", (1, 4)),
+    ),
+    # profile ("cost", campaign, sku)
+    "cost": (("", ()), ("campaign", (1,)), ("sku", (2,))),
 }
 """Kind of a profile (its first element) -> the cells that it counts in, and which of its elements are their values."""
 

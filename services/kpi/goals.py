@@ -48,7 +48,7 @@ class Judge:
         dimension: dict[str, str] = target.body["dimension"]
         by = tuple(sorted(dimension))
         buckets = begun_buckets(self.calendar, "day", days, self.now)
-        asked = Asked(kpi, tx.store, self.calendar, days, "day", by, self.currency, buckets)
+        asked = Asked(kpi, tx.store, self.calendar, days, "day", by, self.currency, buckets, home=self.currency)
         found = await answer(asked, self.progress, tx)
         wanted = tuple(dimension[name] for name in by)
         points = {point.bucket.second: point for point in found.series.points if point.dimensions == wanted}

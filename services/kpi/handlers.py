@@ -13,8 +13,10 @@ from libs.events.transaction import Transaction
 from services.kpi import facts as sorting
 from services.kpi.calendar import calendar_of, microseconds
 from services.kpi.engine import Shop, Shops, fold
-from services.kpi.facts import CATALOG, DOCUMENTS, ORDERS, STORES, TRAFFIC, TRAFFIC_ORIGINS, Facts
+from services.kpi.facts import CATALOG, DOCUMENTS, LEVELS, ORDERS, STORES, TRAFFIC, TRAFFIC_ORIGINS, Facts
 from services.kpi.figures import BucketsOf
+from services.kpi.leaves import EVENTS as LEAVES
+from services.kpi.marks import save_marks
 from services.kpi.recording import Recorded, record
 from services.kpi.records import Visited
 from services.kpi.rows import PostgresRows, driver, lock_stores
@@ -33,6 +35,7 @@ async def fold_events(envelopes: Sequence[Envelope[Any]], tx: Transaction) -> No
     await _start_stores(connection, facts)
     if facts.quarantined:
         await _quarantine(connection, facts.quarantined, tx)
+    await save_marks(connection, facts.marks)
     shops = await _save_documents(connection, facts, shops_before)
     outcome = await fold(facts.batch, PostgresRows(connection), shops, shops_before)
     buckets = BucketsOf({store: shop.calendar for store, shop in shops.items()})
@@ -42,7 +45,8 @@ async def fold_events(envelopes: Sequence[Envelope[Any]], tx: Transaction) -> No
 async def load_shops(connection: Any, stores: Iterable[str]) -> dict[str, Shop]:
     """Calendars, and which origins have their traffic here. Raises UnknownStore."""
     wanted = sorted(set(stores))
-    zones = dict(await connection.fetch("SELECT store, timezone FROM access.stores WHERE store = ANY($1)", wanted))
+    rows = await connection.fetch("SELECT store, timezone, currency FROM access.stores WHERE store = ANY($1)", wanted)
+    zones = {store: (zone, currency) for store, zone, currency in rows}
     bodies: dict[str, list[dict[str, Any]]] = {}
     for store, body in await connection.fetch(_POLICY_VERSIONS, wanted, TRAFFIC_ORIGINS):
         bodies.setdefault(store, []).append(json.loads(body) if isinstance(body, str) else body)
@@ -51,10 +55,10 @@ async def load_shops(connection: Any, stores: Iterable[str]) -> dict[str, Shop]:
         if store not in zones:
             raise UnknownStore(f"there is no store {store}")
         try:
-            calendar = calendar_of(zones[store])
+            calendar = calendar_of(zones[store][0])
         except ZoneInfoNotFoundError as error:
-            raise UnknownStore(f"store {store} has the unknown zone {zones[store]}") from error
-        shops[store] = Shop(calendar, sorting.traffic_origins(bodies.get(store, ())))
+            raise UnknownStore(f"store {store} has the unknown zone {zones[store][0]}") from error
+        shops[store] = Shop(calendar, sorting.traffic_origins(bodies.get(store, ())), zones[store][1])
     return shops
 
 
@@ -65,7 +69,8 @@ async def _start_stores(connection: Any, facts: Facts) -> None:
 
 async def _quarantine(connection: Any, envelopes: Sequence[Envelope[Any]], tx: Transaction) -> None:
     rows = [
-        (e.store, identity_hash(e.store, e.source, e.id), e.topic, e.time, sorting.cents_of(e.data)) for e in envelopes
+        (e.store, identity_hash(e.store, e.source, e.id), e.topic, e.subject, e.time, sorting.cents_of(e.data))
+        for e in envelopes
     ]
     await connection.execute(_QUARANTINE, tx.now, *(list(column) for column in zip(*rows, strict=True)))
 
@@ -90,8 +95,9 @@ _START_STORES = """
 INSERT INTO kpi.store_start (store, us) SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT DO NOTHING
 """
 _QUARANTINE = """
-INSERT INTO kpi.quarantined (quarantined_at, store, key, topic, time, cents)
-SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::text[], $5::timestamptz[], $6::bigint[]) ON CONFLICT DO NOTHING
+INSERT INTO kpi.quarantined (quarantined_at, store, key, topic, subject, time, cents)
+SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[])
+ON CONFLICT DO NOTHING
 """
 _SAVE_DOCUMENTS = """
 INSERT INTO kpi.document (store, kind, id, us, recorded_us, event_id, body)
@@ -104,4 +110,6 @@ ON CONFLICT DO NOTHING
 _SHORT = cast(type[Event], Visited)
 """Traffic as `records.read_record` reads it."""
 
-REACTIONS = Reactions(on_batch((*TRAFFIC, _SHORT, *ORDERS, *CATALOG, *DOCUMENTS, *STORES), fold_events))
+REACTIONS = Reactions(
+    on_batch((*TRAFFIC, _SHORT, *ORDERS, *CATALOG, *DOCUMENTS, *LEAVES, *LEVELS, *STORES), fold_events)
+)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.service.invariants import Violation, broken, shared_checks
 from services.kpi.calendar import GRAINS
-from services.kpi.figures import SEPARATOR, Vector, measure_of
+from services.kpi.figures import NUMBERS, SEPARATOR, Vector, measure_of
 from services.kpi.kpis import MEASURE
 from services.kpi.rows import driver
 from services.kpi.states import decode_vector, frames
@@ -157,18 +157,15 @@ class _Totals:
             sums[page.grain] = sums.get(page.grain, 0) + amount
 
     def of(self, store: str, measure: str) -> int:
-        """The sum over all days, in whatever currency."""
-        return sum(
-            sums.get("day", 0)
-            for (of, number), sums in self._sums.items()
-            if of == store and measure_of(number)[0] == measure
-        )
+        """The sum over all days."""
+        return self._sums.get((store, NUMBERS[measure]), {}).get("day", 0)
 
     def violations(self) -> Iterator[Violation]:
         for (store, number), sums in sorted(self._sums.items()):
-            if MEASURE[measure_of(number)[0]].distinct:
+            measure = MEASURE[measure_of(number)[0]]
+            if measure.distinct:
                 continue
-            for grain in GRAINS:
+            for grain in GRAINS if measure.every_hour else GRAINS[1:]:
                 if sums.get(grain, 0) != sums.get("day", 0):
                     subject = f"{_measure(number)} by {grain}"
                     yield Violation(EVERY_GRAIN, store, subject, sums.get("day", 0), sums.get(grain, 0))

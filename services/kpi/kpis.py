@@ -46,6 +46,15 @@ WHOLE_ORDER = frozenset(names for names in ORDER if not {"sku", "category"} & se
 """What is kept of what belongs to no line of an order; of distinct customers by the hour."""
 TOTAL = _kept("")
 """Only the store's total."""
+SERVICE = _kept("class agent customer_tier") | {("agent", "class")}
+"""What measures of conversations keep."""
+ASKERS = _kept("class agent")
+COMPLAINT = _kept("sku")
+AD = _kept("channel source campaign sku plan", "source campaign sku")
+"""What ad reports keep."""
+COST = _kept("campaign sku")
+NOTHING: Kept = frozenset()
+"""Of what is reported by the day alone, by the hour."""
 ATTRIBUTED = frozenset({"channel", "source", "campaign"})
 """Dimensions of an order that come from its visitor's touches when the order does not name them (D29)."""
 
@@ -65,6 +74,19 @@ class Measure:
     kept: Kept
     kept_hourly: Kept
     distinct: bool = False
+    sampled: bool = False
+    """a whole distribution, of which a figure takes a percentile; no figure by itself"""
+    of: str = ""
+    """another measure that this one is part of: orders of channels that have ad spend (D69)"""
+    counted_when_asked: bool = False
+    """not kept in buckets: worked out of what it depends on when it is asked for"""
+    every_hour: bool = True
+    """whether it adds up over the hours; what is reported by the day is in days and longer only"""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether its values over hours are its value over the whole."""
+        return not (self.distinct or self.sampled or self.of or self.counted_when_asked) and self.every_hour
 
     def keeps(self, dimensions: tuple[str, ...], hourly: bool) -> bool:
         """Whether values by these dimensions (sorted) exist at this grain."""
@@ -87,6 +109,31 @@ def _order(
     topics: str = "orders",
 ) -> Measure:
     return Measure(name, zh, en, unit, tuple(topics.split()), kept, WHOLE_ORDER if distinct else kept, distinct)
+
+
+def _service(name: str, zh: str, en: str, unit: Unit = Unit.COUNT, *, topics: str = "service") -> Measure:
+    return Measure(name, zh, en, unit, tuple(topics.split()), SERVICE, SERVICE)
+
+
+def _ad(name: str, zh: str, en: str, unit: Unit = Unit.COUNT) -> Measure:
+    return Measure(name, zh, en, unit, ("marketing",), AD, AD, every_hour=False)
+
+
+def _attributed(name: str, zh: str, en: str, of: str, unit: Unit = Unit.COUNT) -> Measure:
+    kept = AD - {("plan",)}
+    return Measure(name, zh, en, unit, ("marketing", "orders", "traffic"), kept, kept, of=of)
+
+
+def _asker(name: str, zh: str, en: str, topics: str) -> Measure:
+    return Measure(name, zh, en, Unit.COUNT, tuple(topics.split()), ASKERS, ASKERS, distinct=True)
+
+
+def _cost(name: str, zh: str, en: str) -> Measure:
+    return Measure(name, zh, en, Unit.CENTS, ("marketing",), COST, NOTHING, every_hour=False)
+
+
+def _counted(name: str, zh: str, en: str, unit: Unit, topics: str, kept: Kept) -> Measure:
+    return Measure(name, zh, en, unit, tuple(topics.split()), kept, NOTHING, counted_when_asked=True)
 
 
 MEASURES: tuple[Measure, ...] = (
@@ -166,7 +213,16 @@ MEASURES: tuple[Measure, ...] = (
     _order("orders_due_to_ship", "应发货订单数", "orders due to ship in the bucket, shipped or not", kept=WHOLE_ORDER),
     _order("orders_delivered", "签收订单数", "orders delivered", kept=WHOLE_ORDER),
     _order("delivery_seconds", "配送时长", "seconds from first shipment to delivery", Unit.SECONDS, kept=WHOLE_ORDER),
-    _order("freight_amount", "运费支出", "freight of shipments", Unit.CENTS, kept=WHOLE_ORDER),
+    _order("freight_amount", "运费支出", "freight of shipments", Unit.CENTS),
+    _order("orders_reviewed", "已审订单数", "orders that passed review, at that moment", kept=WHOLE_ORDER),
+    _order("orders_reviewed_on_time", "按时审单数", "those of them within the limit", kept=WHOLE_ORDER),
+    _order(
+        "orders_delivered_wrong",
+        "错发漏发订单数",
+        "orders delivered with a return or complaint for wrong or missing goods",
+        kept=WHOLE_ORDER,
+        topics="orders service",
+    ),
     # at the hour of a customer's first payment
     Measure(
         "cohort_customers", "首购客户数", "customers by their first payment", Unit.COUNT, ("orders",), TOTAL, TOTAL
@@ -179,6 +235,78 @@ MEASURES: tuple[Measure, ...] = (
         ("orders",),
         TOTAL,
         TOTAL,
+    ),
+    # of the customer service, at the moment the customer asked
+    _service("conversations", "会话咨询数", "conversations opened"),
+    _service("first_responses_due", "首响到期数", "first responses met or breached, given or not", topics="alerts"),
+    _service("first_responses", "首次响应数", "conversations that a person answered", topics="alerts"),
+    _service("first_response_seconds", "首次响应时长", "seconds to the first response", Unit.SECONDS, topics="alerts"),
+    _service("first_responses_in_time", "首响达标数", "first responses within the limit", topics="alerts"),
+    Measure(
+        "first_response_times",
+        "首次响应时长分布",
+        "every first response's seconds",
+        Unit.SECONDS,
+        ("alerts",),
+        SERVICE,
+        SERVICE,
+        sampled=True,
+    ),
+    _service("resolved", "已解决数", "those of the conversations opened that were solved"),
+    _service("resolution_seconds", "解决时长", "seconds to their solution", Unit.SECONDS, topics="alerts service"),
+    _service("resolved_in_time", "按时解决数", "those solved within the limit", topics="alerts service"),
+    _service("ratings", "评价数", "ratings given"),
+    _service("rating_sum", "评分合计", "sum of the ratings' 1 to 5"),
+    _service("ratings_good", "好评数", "ratings of 4 or 5"),
+    _asker("askers", "询单人数", "distinct customers who opened a conversation", "service"),
+    _asker("askers_who_paid", "询单成交人数", "those who paid within 24 h after asking", "orders service"),
+    Measure("complaints", "投诉数", "complaints filed", Unit.COUNT, ("service",), COMPLAINT, COMPLAINT),
+    Measure("complaints_resolved", "已处理投诉数", "those settled", Unit.COUNT, ("service",), COMPLAINT, COMPLAINT),
+    Measure(
+        "complaints_in_time",
+        "按时处理投诉数",
+        "those settled within 24 h",
+        Unit.COUNT,
+        ("service",),
+        COMPLAINT,
+        COMPLAINT,
+    ),
+    # brought by people and files; what is reported by the day is in days and longer
+    _ad("impressions", "展现量", "ad impressions"),
+    _ad("clicks", "点击量", "ad clicks"),
+    _ad("ad_spend", "推广花费", "ad spend", Unit.CENTS),
+    _attributed("attributed_orders", "推广成交订单数", "paid orders of channels with ad spend", "orders_paid"),
+    _attributed("attributed_paid_amount", "推广成交金额", "paid in these orders", "paid_amount", Unit.CENTS),
+    _cost("platform_fees", "平台费用", "platform fees entered"),
+    _cost("entered_costs", "录入成本", "staff, freight and other costs entered"),
+    # of stock
+    Measure("count_lines", "盘点行数", "lines of stock counts", Unit.COUNT, ("inventory",), TOTAL, TOTAL),
+    Measure(
+        "count_lines_exact", "盘点相符行数", "lines without a difference", Unit.COUNT, ("inventory",), TOTAL, TOTAL
+    ),
+    _counted(
+        "stock_value",
+        "平均库存金额",
+        "stock on hand x unit cost, average of the days' ends",
+        Unit.CENTS,
+        "catalog inventory",
+        _kept("sku"),
+    ),
+    _counted(
+        "campaign_units_sold",
+        "活动销售件数",
+        "units of a campaign's SKUs paid while it lasts, at its start",
+        Unit.COUNT,
+        "marketing orders",
+        _kept("campaign"),
+    ),
+    _counted(
+        "campaign_units_at_start",
+        "活动开始时库存件数",
+        "sellable units of its SKUs at its start",
+        Unit.COUNT,
+        "inventory marketing",
+        _kept("campaign"),
     ),
 )
 
@@ -243,6 +371,10 @@ class Kpi:
     variants: tuple[str, ...] = ()
     note: str = ""
     rule: str = ""
+    percentile: int | None = None
+    """of a distribution: the value (nearest rank) of this many of a hundred; the denominator is how many (D34)"""
+    since: str = ""
+    """the day from which on this version is the definition"""
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -269,6 +401,8 @@ class Kpi:
     @property
     def formula(self) -> str:
         """The formula as printed in the catalogue."""
+        if self.percentile is not None:
+            return f"{self.percentile}th percentile of {self.numerator}"
         if self.denominator is None:
             return str(self.numerator)
         over = f" (over all of {', '.join(self.total_over)})" if self.total_over else ""
@@ -295,13 +429,29 @@ def _ratio(
     note: str = "",
     rule: str = "",
 ) -> Kpi:
-    known = (Sum.parse(coverage[0]), Sum.parse(coverage[1])) if coverage else None
     top, bottom = Sum.parse(numerator), Sum.parse(denominator)
-    return Kpi(key, zh, en, unit, top, bottom, 1, total_over, matures, known, (), note, rule)
+    return Kpi(key, zh, en, unit, top, bottom, 1, total_over, matures, _coverage(coverage), (), note, rule)
 
 
-def _sum(key: str, zh: str, en: str, formula: str, *, matures: timedelta = timedelta(0), rule: str = "") -> Kpi:
-    return Kpi(key, zh, en, Unit.CENTS, Sum.parse(formula), matures=matures, rule=rule)
+def _coverage(given: tuple[str, str] | None) -> tuple[Sum, Sum] | None:
+    return (Sum.parse(given[0]), Sum.parse(given[1])) if given else None
+
+
+def _sum(
+    key: str, zh: str, en: str, formula: str, *, rule: str, coverage: tuple[str, str] | None = None, note: str = ""
+) -> Kpi:
+    return Kpi(key, zh, en, Unit.CENTS, Sum.parse(formula), coverage=_coverage(coverage), note=note, rule=rule)
+
+
+def _percentile(key: str, zh: str, en: str, measure: str, share: int, *, rule: str) -> Kpi:
+    return Kpi(key, zh, en, Unit.SECONDS, Sum.parse(measure), rule=rule, percentile=share, note="nearest rank")
+
+
+_PROFIT = (
+    "items_amount - refund_items_amount_order_day - cost_amount - ad_spend - freight_amount - platform_fees"
+    " - entered_costs"
+)
+_COSTS_KNOWN = ("covered_items_amount", "items_amount")
 
 
 DAY = timedelta(days=1)
@@ -518,6 +668,156 @@ FIGURES: tuple[Kpi, ...] = (
         unit=Unit.CENTS,
         rule="KPI-10",
     ),
+    _ratio(
+        "delivery_accuracy",
+        "配送准确率",
+        "orders delivered without wrong or missing goods",
+        "orders_delivered - orders_delivered_wrong",
+        "orders_delivered",
+        note="1 - orders with a return or complaint for `wrong_goods` or `missing_goods`",
+        rule="KPI-10",
+    ),
+    _ratio("stock_accuracy", "库存准确率", "count lines without a difference", "count_lines_exact", "count_lines"),
+    _ratio(
+        "review_on_time",
+        "审单及时率",
+        "orders reviewed within the limit",
+        "orders_reviewed_on_time",
+        "orders_reviewed",
+        note="30 min",
+        rule="ORD-1",
+    ),
+    _ratio(
+        "stock_turnover",
+        "库存周转率",
+        "cost of goods sold per average stock value",
+        "cost_amount",
+        "stock_value",
+        note="for the bucket's own length",
+        rule="INV-12",
+    ),
+    _ratio(
+        "stock_cleared",
+        "库存清理率",
+        "campaign units sold of the sellable units at its start",
+        "campaign_units_sold",
+        "campaign_units_at_start",
+        note="in the bucket of the campaign's start",
+        rule="KPI-9",
+    ),
+    _ratio(
+        "new_product_interest",
+        "新品收藏加购率",
+        "visitors who favourite or add to a cart of those who saw the product page",
+        "fav_or_cart_visitors",
+        "product_visitors",
+        note="by SKU; GET /v1/new-products gives the first 3 days after listing",
+        rule="KPI-7",
+    ),
+    # customer service
+    _ratio("complaint_rate", "投诉率", "complaint rate", "complaints", "orders_paid", rule="KPI-4"),
+    _ratio("csat", "客户满意度", "average rating, 1 to 5", "rating_sum", "ratings", rule="SRV-7"),
+    _ratio("csat.good", "好评率", "share of ratings 4 and 5", "ratings_good", "ratings", rule="SRV-7"),
+    _ratio(
+        "first_response_avg",
+        "平均首次响应时长",
+        "average first response",
+        "first_response_seconds",
+        "first_responses",
+        unit=Unit.SECONDS,
+        note="in the service hours of policy `default`",
+        rule="SRV-7",
+    ),
+    _percentile(
+        "first_response_p50", "首次响应时长中位数", "median first response", "first_response_times", 50, rule="SRV-7"
+    ),
+    _percentile(
+        "first_response_p90",
+        "首次响应时长 90 分位",
+        "90th percentile of the first response",
+        "first_response_times",
+        90,
+        rule="SRV-7",
+    ),
+    _ratio(
+        "sla_met",
+        "首响达标率",
+        "first responses within the limit",
+        "first_responses_in_time",
+        "first_responses_due",
+        note="of those met or breached; one never given is breached",
+        rule="SRV-1",
+    ),
+    _ratio(
+        "resolution_rate",
+        "问题解决率",
+        "conversations solved",
+        "resolved",
+        "conversations",
+        matures=DAY,
+        note="of those opened in the bucket; until the limit is over some may still be waiting",
+        rule="SRV-7",
+    ),
+    _ratio(
+        "resolution_time_avg",
+        "平均解决时长",
+        "average time to the solution",
+        "resolution_seconds",
+        "resolved",
+        unit=Unit.SECONDS,
+        rule="SRV-3",
+    ),
+    _ratio(
+        "ask_to_buy",
+        "询单转化率",
+        "askers who paid within 24 h",
+        "askers_who_paid",
+        "askers",
+        matures=DAY,
+        note="askers of every class; `by=class` gives those before the sale",
+        rule="SRV-7",
+    ),
+    # advertising
+    _ratio("ctr", "点击率", "clicks per impression", "clicks", "impressions", rule="KPI-6"),
+    _ratio("cpc", "平均点击花费", "spend per click", "ad_spend", "clicks", unit=Unit.CENTS, rule="KPI-6"),
+    _ratio("cvr", "点击转化率", "attributed orders per click", "attributed_orders", "clicks", rule="KPI-6"),
+    _ratio(
+        "cpa",
+        "单均推广成本",
+        "spend per attributed order",
+        "ad_spend",
+        "attributed_orders",
+        unit=Unit.CENTS,
+        rule="KPI-6",
+    ),
+    _ratio(
+        "roas",
+        "投入产出比",
+        "paid in attributed orders per spend",
+        "attributed_paid_amount",
+        "ad_spend",
+        note="ROI 1:3 is 3.0",
+        rule="KPI-6",
+    ),
+    # profit
+    _sum(
+        "operating_profit",
+        "经营利润",
+        "net sales less goods, ads, freight, fees and entered costs",
+        _PROFIT,
+        coverage=_COSTS_KNOWN,
+        note="`covered` is the share of sales whose cost is known",
+        rule="KPI-11",
+    ),
+    _ratio(
+        "net_margin",
+        "净利率",
+        "operating profit per net sales",
+        _PROFIT,
+        "items_amount - refund_items_amount_order_day",
+        coverage=_COSTS_KNOWN,
+        rule="KPI-11",
+    ),
 )
 
 
@@ -534,7 +834,7 @@ def _with_variants(figures: Iterable[Kpi]) -> tuple[Kpi, ...]:
     )
 
 
-KPIS: tuple[Kpi, ...] = _with_variants((*(_base(measure) for measure in MEASURES), *FIGURES))
+KPIS: tuple[Kpi, ...] = _with_variants((*(_base(measure) for measure in MEASURES if not measure.sampled), *FIGURES))
 
 _BY_ID: Mapping[tuple[str, int], Kpi] = MappingProxyType({(kpi.id, kpi.version): kpi for kpi in KPIS})
 

@@ -31,7 +31,7 @@ SETTLED: Final = timedelta(minutes=5)
 """How far the watermarks must have passed a bucket's end (D27)."""
 QUIET: Final = timedelta(seconds=60)
 """How long no late event may have reached a bucket before it is measured, and corrections wait to be told together."""
-READ_TOPICS: Final = tuple(sorted({topic for measure in MEASURES for topic in measure.topics}))
+READ_TOPICS: Final = tuple(sorted({topic for m in MEASURES if not m.counted_when_asked for topic in m.topics}))
 AT_ONCE: Final = 200
 """Buckets measured in one transaction."""
 _TWO_HOURS: Final = 7_200
@@ -219,7 +219,8 @@ def tell(
             end=bucket.end,
             grain=bucket.grain,  # type: ignore[arg-type]
             dimensions={by: value} if by else {},
-            measures=measures_of(values.get((by, value), {}), by, clock.currency),
+            measures=measures_of(values.get((by, value), {}), by, clock.currency)
+            | attributed(values, (by, value), clock.currency),
             currency=clock.currency,
             complete=True,
             watermark=moment.watermark,
@@ -233,8 +234,22 @@ def measures_of(vector: Mapping[int, int], by: str, currency: str) -> dict[str, 
     return {
         measure.name: vector.get(number_of(measure.name, currency if is_money(measure.name) else ""), 0)
         for measure in MEASURES
-        if measure.name in NUMBERS and measure.keeps(dimensions, hourly=False)
+        if measure.name in NUMBERS and not measure.sampled and measure.keeps(dimensions, hourly=False)
     }
+
+
+def attributed(
+    values: Mapping[tuple[str, str], Mapping[int, int]], key: tuple[str, str], currency: str
+) -> dict[str, int]:
+    """Orders that ads are credited with: the channel's (campaign's) own; of the store, of channels with spend (D69)."""
+    if key[0] not in ("", "channel", "campaign"):
+        return {}
+    spend = number_of("ad_spend", currency)
+    parts = (
+        [values.get(key, {})] if key[0] else [v for (by, _), v in values.items() if by == "channel" and v.get(spend)]
+    )
+    numbers = {m.name: number_of(m.of, currency if is_money(m.of) else "") for m in MEASURES if m.of}
+    return {name: sum(part.get(number, 0) for part in parts) for name, number in numbers.items()}
 
 
 # corrections

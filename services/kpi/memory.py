@@ -1,11 +1,14 @@
 """Entity rows in memory: what a rebuild works on, and what the engine's tests compare with brute force."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from services.kpi.engine import DayRange, Key, OrderRange, StoredDay, VisitorDays
 from services.kpi.entities.customer import Customer
+from services.kpi.entities.leaf import LeafKey
 from services.kpi.entities.order import Member, Membership, Order
 from services.kpi.entities.sku import Sku
+from services.kpi.leaves import decode as decode_leaf
 from services.kpi.states import (
     canonical,
     canonical_ids,
@@ -29,6 +32,7 @@ class Memory:
         self.found_customers: dict[Key, bytes] = {}
         self.found_buyers: dict[Member, bytes] = {}
         self.found_skus: dict[Key, bytes] = {}
+        self.found_leaves: dict[LeafKey, bytes] = {}
         self.remembered: set[bytes] = set()
         self.seen_skus: dict[Key, dict[str, set[int]]] = {}
 
@@ -72,6 +76,9 @@ class Memory:
     async def skus(self, keys: Sequence[Key]) -> dict[Key, Sku]:
         return {key: decode_sku(self.found_skus[key]) for key in keys if key in self.found_skus}
 
+    async def leaves(self, keys: Sequence[LeafKey]) -> dict[LeafKey, Any]:
+        return {key: decode_leaf(key.kind, self.found_leaves[key]) for key in keys if key in self.found_leaves}
+
     async def visitors_with_skus(self, keys: Sequence[Key]) -> dict[Key, set[int]]:
         found: dict[Key, set[int]] = {}
         for store, sku in keys:
@@ -102,7 +109,7 @@ class Memory:
 
     async def save_customers(self, found: Mapping[Key, Customer]) -> None:
         for key, customer in found.items():
-            if customer.paid:
+            if customer.paid or customer.asks:
                 self.found_customers[key] = encode(customer)
             else:
                 self.found_customers.pop(key, None)
@@ -118,6 +125,10 @@ class Memory:
         for key, sku in found.items():
             self.found_skus[key] = encode(sku)
 
+    async def save_leaves(self, found: Mapping[LeafKey, Any]) -> None:
+        for key, state in found.items():
+            self.found_leaves[key] = encode(state)
+
     def states(self) -> Iterator[tuple[tuple[str | int, ...], bytes]]:
         """Every entity row as (table and key, canonical bytes)."""
         for (store, visitor), days in self.days.items():
@@ -131,3 +142,5 @@ class Memory:
             yield ("buyer", *member), canonical(decode_members(state))
         for key, state in self.found_skus.items():
             yield ("sku", *key), canonical(decode_sku(state))
+        for key_, state in self.found_leaves.items():
+            yield ("leaf", *key_), canonical(decode_leaf(key_.kind, state))

@@ -60,16 +60,18 @@ class Quarantined:
 
 
 async def quarantined(store: str, before: datetime | None, session: AsyncConnection) -> dict[str, Quarantined]:
-    """topic -> what is in quarantine, or was at `before`."""
+    """topic -> what is in quarantine, or was at `before`; an order's placing and payment are the same money (D64)."""
     rows = await session.execute(
         text(
-            "SELECT topic, count(*) AS events, coalesce(sum(cents), 0) AS cents FROM kpi.quarantined"
+            "SELECT topic, sum(events) AS events, coalesce(sum(cents), 0) AS cents FROM ("
+            " SELECT topic, count(*) AS events, max(cents) AS cents FROM kpi.quarantined"
             " WHERE store = :store AND (CAST(:before AS timestamptz) IS NULL OR quarantined_at < :before)"
+            " GROUP BY topic, CASE WHEN topic = 'orders' THEN subject ELSE encode(key, 'hex') END) AS held"
             " GROUP BY topic"
         ),
         {"store": store, "before": before},
     )
-    return {row.topic: Quarantined(row.events, int(row.cents)) for row in rows}
+    return {row.topic: Quarantined(int(row.events), int(row.cents)) for row in rows}
 
 
 async def next_offsets(consumer: str, session: AsyncConnection) -> dict[str, dict[int, int]]:

@@ -1,7 +1,7 @@
 """From a question to its answer: what must be read, in one read-only transaction, and what the series shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from libs.events.transaction import Transaction
@@ -10,7 +10,8 @@ from services.kpi.answers import Known, Question, Series, Value, check_points, s
 from services.kpi.asking import Days
 from services.kpi.calendar import Bucket, Calendar
 from services.kpi.completeness import Completeness, Progress
-from services.kpi.kpis import Kpi
+from services.kpi.kpis import ATTRIBUTED, MEASURE, Kpi
+from services.kpi.on_demand import Place, count_on_demand, refuse_past
 from services.kpi.questions import Span
 from services.kpi.store import Wanted, read_figures
 
@@ -30,6 +31,8 @@ class Asked:
     currency: str
     buckets: Sequence[Bucket]
     as_of: datetime | None = None
+    home: str = ""
+    """the store's own currency"""
 
     @property
     def span(self) -> Span:
@@ -61,7 +64,7 @@ async def answer(asked: Asked, progress: Progress, tx: Transaction) -> Answered:
     state = await progress.load(asked.store, topics, tx.session, before=asked.as_of)
     if asked.as_of is not None:
         state = state.at(asked.as_of)
-    question = Question(asked.kpi, asked.buckets, asked.by, asked.currency)
+    question = Question(asked.kpi, asked.buckets, asked.by, asked.currency, asked.home)
     if not asked.buckets:
         return Answered(Series([], []), {"bots": 0, "staff": 0}, state)
     check_points(len(asked.buckets), await _combinations(asked, tx))
@@ -75,12 +78,46 @@ async def _combinations(asked: Asked, tx: Transaction) -> int:
 
 async def _known(asked: Asked, state: Completeness, tx: Transaction) -> Known:
     kpi = asked.kpi
-    values = await read_figures(tx.session, asked.wanted(kpi.measures, asked.by))
+    values = [*await _kept(asked, tx), *await _attributed(asked, tx), *await _counted(asked, state, tx)]
     wholes: list[Value] = []
     if kpi.total_over and kpi.denominator is not None:
         rest = tuple(name for name in asked.by if name not in kpi.total_over)
         wholes = await read_figures(tx.session, asked.wanted(kpi.denominator.measures, rest))
     return Known(values, wholes, state.until(), await _unfinished(asked, tx))
+
+
+async def _kept(asked: Asked, tx: Transaction) -> list[Value]:
+    """What lies in the buckets."""
+    names = [name for name in asked.kpi.measures if not (MEASURE[name].of or MEASURE[name].counted_when_asked)]
+    return await read_figures(tx.session, asked.wanted(names, asked.by)) if names else []
+
+
+async def _attributed(asked: Asked, tx: Transaction) -> list[Value]:
+    """Orders of the channels that are named; where none is, of those that have ad spend in the range (D69)."""
+    names = {MEASURE[name].of: name for name in asked.kpi.measures if MEASURE[name].of}
+    if not names:
+        return []
+    if ATTRIBUTED & set(asked.by):
+        values = await read_figures(tx.session, asked.wanted(list(names), asked.by))
+        return [replace(value, measure=names[value.measure]) for value in values]
+    spends = await read_figures(tx.session, asked.wanted(["ad_spend"], ("channel",)))
+    paid_for = {value.dimensions[0] for value in spends if value.value}
+    values = await read_figures(tx.session, asked.wanted(list(names), (*asked.by, "channel")))
+    return [
+        replace(value, measure=names[value.measure], dimensions=value.dimensions[:-1])
+        for value in values
+        if value.dimensions[-1] in paid_for
+    ]
+
+
+async def _counted(asked: Asked, state: Completeness, tx: Transaction) -> list[Value]:
+    """What is worked out now."""
+    names = [name for name in asked.kpi.measures if MEASURE[name].counted_when_asked]
+    if not names:
+        return []
+    refuse_past(names, asked.as_of)
+    place = Place(asked.calendar, asked.home or asked.currency, asked.buckets, asked.by, state.now)
+    return await count_on_demand(names, place, tx)
 
 
 async def _unfinished(asked: Asked, tx: Transaction) -> set[int]:

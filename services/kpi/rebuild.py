@@ -23,11 +23,14 @@ from libs.events.ids import uuid7
 from libs.events.journal import unpack
 from libs.events.locks import lock_number
 from libs.events.transaction import Transaction, Transactions
-from services.kpi.calendar import Calendar, calendar_of
-from services.kpi.engine import StoredDay
+from services.kpi.calendar import calendar_of
+from services.kpi.engine import Shop, StoredDay
+from services.kpi.entities.leaf import LeafKey
 from services.kpi.entities.order import Member
 from services.kpi.entities.sku import Sku
 from services.kpi.figures import Cell, Cells
+from services.kpi.leaves import decode as decode_leaf
+from services.kpi.marks import Marks, save_marks
 from services.kpi.recording import change_figures, load_changes, load_values, write_corrections
 from services.kpi.replay import Replay, RowKey
 from services.kpi.rows import PostgresRows, driver, lock_stores
@@ -42,6 +45,7 @@ from services.kpi.states import (
     decode_sku,
     decode_vector,
     digest,
+    encode,
     row_hash,
 )
 from services.kpi.store import minute_of
@@ -170,7 +174,7 @@ async def rebuild(transactions: Transactions, rebuild_id: str, *, seed: int = 0)
             return None
         try:
             report = Report(rebuild_id)
-            replay = Replay(await _calendars(connection), seed)
+            replay = Replay(await _shops(connection), seed)
             applied = await _replay(connection, replay, {}, _progress(transactions, rebuild_id))
             await _compare(connection, replay, report)
         finally:
@@ -191,10 +195,10 @@ async def _begin(session: AsyncConnection, role: str) -> Any:
     return connection
 
 
-async def _calendars(connection: Any) -> dict[str, Calendar]:
-    return {
-        store: calendar_of(zone) for store, zone in await connection.fetch("SELECT store, timezone FROM access.stores")
-    }
+async def _shops(connection: Any) -> dict[str, Shop]:
+    """Every store, without what its policies say: that is replayed."""
+    rows = await connection.fetch("SELECT store, timezone, currency FROM access.stores")
+    return {store: Shop(calendar_of(zone), currency=currency) for store, zone, currency in rows}
 
 
 Progress = Callable[[int, int], Any]
@@ -353,9 +357,23 @@ async def _repair_rows(connection: Any, replay: Replay, table: str, keys: list[R
         elif table == "buyer":
             member = Member(store, name, str(key[3]), int(key[4]))
             await rows.save_buyers(await memory.buyers([member]))
+        elif table == "leaf":
+            await rows.save_leaves(await memory.leaves([LeafKey(store, name, str(key[3]))]) or {})
+        elif table in ("assignment", "stock_level"):
+            await save_marks(connection, _mark(replay.marks, key))
         elif table == "document" and (body := replay.document(key)) is not None:
             plain = msgspec.json.encode(msgspec.msgpack.decode(body)).decode()
             await connection.execute(_SAVE_DOCUMENT, *key[1:], plain)
+
+
+def _mark(marks: Marks, key: RowKey) -> Marks:
+    """The one mark with this key, if there should be one."""
+    found = Marks()
+    if key[0] == "assignment":
+        found.assignments.update({k: seen for k, seen in marks.assignments.items() if k == key[1:]})
+    else:
+        found.levels.update({k: level for k, level in marks.levels.items() if k == key[1:]})
+    return found
 
 
 def _where(table: str) -> str:
@@ -373,6 +391,9 @@ _KEYS: Final = {
     "customer": ("store", "customer"),
     "buyer": ("store", "customer", "grain", "bucket"),
     "sku": ("store", "sku"),
+    "leaf": ("store", "kind", "id"),
+    "assignment": ("store", "experiment", "visitor"),
+    "stock_level": ("store", "sku", "hour"),
     "document": ("store", "kind", "id", "us", "recorded_us", "event_id"),
 }
 _NO_SKU: Final = canonical(Sku())
@@ -407,6 +428,18 @@ _TABLES: Final[Mapping[str, tuple[str, _Read]]] = {
         lambda row: (tuple(row)[:4], canonical(decode_members(row[4]))),
     ),
     "sku": ("SELECT store, sku, state FROM kpi.sku", _read_sku),
+    "leaf": (
+        "SELECT store, kind, id, state FROM kpi.leaf",
+        lambda row: (tuple(row)[:3], canonical(decode_leaf(row[1], row[3]))),
+    ),
+    "assignment": (
+        "SELECT store, experiment, visitor, us, event_id, variant FROM kpi.assignment",
+        lambda row: (tuple(row)[:3], encode(tuple(row)[3:])),
+    ),
+    "stock_level": (
+        "SELECT store, sku, hour, us, version, on_hand FROM kpi.stock_level",
+        lambda row: (tuple(row)[:3], encode(tuple(row)[3:])),
+    ),
     "document": ("SELECT store, kind, id, us, recorded_us, event_id, body FROM kpi.document", _read_document),
 }
 _FIGURES: Final = """

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from libs.events.locks import lock_number
 from services.kpi.engine import Change
-from services.kpi.figures import BucketsOf, Cell, Cells, Vector, cells_of, measure_of
+from services.kpi.figures import BucketsOf, Cell, Cells, Vector, cells_of, is_sample, measure_of
 from services.kpi.states import decode_vector, encode, frame, frames
 from services.kpi.store import minute_of
 
@@ -225,6 +225,8 @@ async def write_corrections(
     for cell in sorted(late):
         told = list(causes.get(cell, ()))
         for number, change in sorted(late[cell].items()):
+            if is_sample(number):
+                continue
             measure, currency = measure_of(number)
             was = before.get(cell, {}).get(number, 0) - (change if applied else 0)
             shown = "\n".join(told[:MOST_CAUSES])

@@ -19,7 +19,7 @@ from libs.events.lean import decoder
 from services.kpi.calendar import microseconds
 from services.kpi.entities.visitor import BOT, CART, CHECKOUT, FAVORITE, PRODUCT, STAFF, VIEW, Visit
 
-_COMMON: Final = ("visitor_id", "sku", "channel", "source", "campaign", "device", "is_bot", "is_staff")
+_COMMON: Final = ("visitor_id", "sku", "channel", "source", "campaign", "device", "is_bot", "is_staff", "experiment")
 _SHORTEST_TIME: Final = len("2024-07-01T10:00:00+08:00")
 
 
@@ -32,6 +32,8 @@ class Visited(msgspec.Struct, frozen=True, gc=False):
 
     visitor_id: str
     visit: Visit
+    experiment: Any = None
+    """the variant that was shown, if any"""
 
 
 class VisitEnvelope(msgspec.Struct, frozen=True, gc=False):
@@ -105,7 +107,7 @@ def _read_visit(record: Record) -> VisitEnvelope:
         time,
         _instant(headers["ce_recordedtime"]),
         name,
-        Visited(data.visitor_id, visit),
+        Visited(data.visitor_id, visit, data.experiment),
         None if brought is None else brought.decode(),
     )
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from libs.events.bus import Record
 from libs.events.codec import Envelope
-from services.kpi.calendar import Calendar
 from services.kpi.engine import Shop, fold
 from services.kpi.facts import TRAFFIC_ORIGINS, Document, Facts, facts_of, note_origins, traffic_origins
 from services.kpi.figures import Cell, Cells
+from services.kpi.marks import Marks
 from services.kpi.memory import Memory
 from services.kpi.records import read_record
 from services.kpi.states import canonical, canonical_vector, decode_vector, encode
@@ -31,13 +31,14 @@ RowKey = tuple[str | int, ...]
 class Replay:
     """Entities and figures as the journal alone makes them."""
 
-    def __init__(self, calendars: Mapping[str, Calendar], seed: int) -> None:
+    def __init__(self, shops: Mapping[str, Shop], seed: int) -> None:
         self.memory = Memory()
         self.events = 0
-        self._calendars = calendars
+        self._shops = shops
         self._dice = random.Random(seed)
         self._cells: dict[Cell, bytes] = {}
         self._documents: dict[RowKey, bytes] = {}
+        self.marks = Marks()
         self._origins: dict[str, list[Document]] = defaultdict(list)
         self._waiting: dict[tuple[str, str, str], Envelope[Any]] = {}
 
@@ -68,13 +69,14 @@ class Replay:
         facts = facts_of(envelopes)
         shops_before = {store: self._shop(store) for store in facts.stores}
         self._keep_documents(facts)
+        self.marks.take(facts.marks)
         shops = {store: self._shop(store) for store in facts.stores}
         outcome = await fold(facts.batch, self.memory, shops, shops_before)
         await self._add(outcome.cells)
 
     def _shop(self, store: str) -> Shop:
         versions = sorted(self._origins[store], key=lambda found: (found.us, found.recorded_us, found.event_id))
-        return Shop(self._calendars[store], traffic_origins(version.body for version in versions))
+        return self._shops[store]._replace(traffic_origins=traffic_origins(version.body for version in versions))
 
     def _keep_documents(self, facts: Facts) -> None:
         for found in facts.documents:
@@ -103,6 +105,10 @@ class Replay:
         """Every row that there should be, in canonical bytes."""
         yield from self.memory.states()
         yield from self._documents.items()
+        for seen in self.marks.assignments.values():
+            yield ("assignment", *seen.key), encode(seen[3:])
+        for level in self.marks.levels.values():
+            yield ("stock_level", *level.key), encode(level[3:])
         for cell, vector in self._cells.items():
             yield ("figure", *cell), canonical_vector(decode_vector(vector))
 

@@ -14,8 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.events.locks import lock_number
 from services.kpi.engine import DayRange, Key, OrderRange, StoredDay, VisitorDays
 from services.kpi.entities.customer import Customer
+from services.kpi.entities.leaf import LeafKey
 from services.kpi.entities.order import Member, Membership, Order
 from services.kpi.entities.sku import Sku
+from services.kpi.leaves import decode as decode_leaf
 from services.kpi.states import decode_customer, decode_day, decode_members, decode_order, decode_sku, encode
 
 _NO_SKU: Final = encode(Sku())
@@ -86,6 +88,10 @@ class PostgresRows:
                     found[store, visitor].add(day)
         return found
 
+    async def leaves(self, keys: Sequence[LeafKey]) -> dict[LeafKey, Any]:
+        rows = await self.connection.fetch(_LEAVES, *_columns(keys, 3))
+        return {LeafKey(store, kind, key): decode_leaf(kind, state) for store, kind, key, state in rows}
+
     async def remember(self, identities: Sequence[bytes]) -> set[bytes]:
         rows = await self.connection.fetch(_REMEMBER, list(identities))
         return {row[0] for row in rows}
@@ -128,9 +134,11 @@ class PostgresRows:
 
     async def save_customers(self, found: Mapping[Key, Customer]) -> None:
         kept = [
-            (*key, len(customer.paid), encode(customer)) for key, customer in sorted(found.items()) if customer.paid
+            (*key, len(customer.paid), encode(customer))
+            for key, customer in sorted(found.items())
+            if customer.paid or customer.asks
         ]
-        gone = [key for key, customer in sorted(found.items()) if not customer.paid]
+        gone = [key for key, customer in sorted(found.items()) if not (customer.paid or customer.asks)]
         if kept:
             await self.connection.execute(_SAVE_CUSTOMERS, *_columns(kept, 4))
         if gone:
@@ -147,6 +155,10 @@ class PostgresRows:
     async def save_skus(self, found: Mapping[Key, Sku]) -> None:
         rows = [(*key, encode(sku)) for key, sku in sorted(found.items())]
         await self.connection.execute(_SAVE_SKUS, *_columns(rows, 3))
+
+    async def save_leaves(self, found: Mapping[LeafKey, Any]) -> None:
+        rows = [(*key, encode(found[key])) for key in sorted(found)]
+        await self.connection.execute(_SAVE_LEAVES, *_columns(rows, 4))
 
 
 def _columns(rows: Iterable[Sequence[Any]], count: int) -> list[list[Any]]:
@@ -249,4 +261,13 @@ INSERT INTO kpi.sku (store, sku, state, seen_from, seen_to)
 SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::int[], $5::int[])
 ON CONFLICT (store, sku) DO UPDATE SET seen_from = least(sku.seen_from, excluded.seen_from),
  seen_to = greatest(sku.seen_to, excluded.seen_to)
+"""
+
+_LEAVES = """
+SELECT l.store, l.kind, l.id, l.state FROM unnest($1::text[], $2::text[], $3::text[]) AS k (store, kind, id)
+JOIN kpi.leaf l ON l.store = k.store AND l.kind = k.kind AND l.id = k.id
+"""
+_SAVE_LEAVES = """
+INSERT INTO kpi.leaf (store, kind, id, state) SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
+ON CONFLICT (store, kind, id) DO UPDATE SET state = excluded.state
 """

@@ -93,6 +93,38 @@ SKU = Table(
     Column("seen_to", Integer),
 )
 
+LEAF = Table(
+    "leaf",
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("kind", NAME, primary_key=True, comment="conversation, complaint, ad, cost, count"),
+    Column("id", NAME, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+
+ASSIGNMENT = Table(
+    "assignment",
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("experiment", NAME, primary_key=True),
+    Column("visitor", NAME, primary_key=True),
+    Column("us", BigInteger, nullable=False, comment="when he first saw a variant: it is the one he counts for"),
+    Column("event_id", NAME, nullable=False),
+    Column("variant", NAME, nullable=False),
+)
+
+STOCK_LEVEL = Table(
+    "stock_level",
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("sku", NAME, primary_key=True),
+    Column("hour", Integer, primary_key=True, comment="hours since 1970, UTC"),
+    Column("us", BigInteger, nullable=False, comment="of the last level in that hour"),
+    Column("version", BigInteger, nullable=False),
+    Column("on_hand", BigInteger, nullable=False),
+    Index(None, "store", "hour"),
+)
+
 DOCUMENT = Table(
     "document",
     METADATA,
@@ -220,6 +252,7 @@ QUARANTINED = Table(
     Column("store", NAME, primary_key=True),
     Column("key", LargeBinary, primary_key=True, comment="identity of the event"),
     Column("topic", Text, nullable=False),
+    Column("subject", Text, nullable=False),
     Column("time", INSTANT, nullable=False),
     Column("cents", BigInteger, nullable=False),
     Column("quarantined_at", INSTANT, nullable=False),

@@ -29,9 +29,11 @@ SKU_HOURS: Final = 24
 SKU_VISITORS: Final = 200
 """... of those that had at least so many visitors in it: no alarm is raised on fewer."""
 _ADDITIVE: Final = frozenset(
-    NUMBERS[measure.name] for measure in MEASURES if "orders" in measure.topics and "traffic" not in measure.topics
-) - {NUMBERS["buyers_paid"], NUMBERS["buyers_paid_here"]}
-"""Measures of orders that windows add up from their hours."""
+    NUMBERS[measure.name]
+    for measure in MEASURES
+    if measure.name in NUMBERS and measure.adds_up and "traffic" not in measure.topics
+)
+"""Measures that windows add up from their hours."""
 _NAMES: Final = [f"w{count}" for count in WINDOWS]
 _STEP: Final = 1 << 10
 _LOCK: Final = lock_number("kpi.windows")
@@ -108,7 +110,7 @@ async def _buyers(connection: Any, store: str, first: int, last: int) -> dict[in
     found: defaultdict[int, Buyers] = defaultdict(lambda: defaultdict(dict))
     for bucket, customer, state in await connection.fetch(_BUYERS, store, first, last):
         for cell, counts in decode_members(state).items():
-            by, value = cell.split("\n")
+            by, value, *_ = cell.split("\n")
             if by in _TOLD_BY:
                 found[bucket][by, value][customer] = counts
     return found

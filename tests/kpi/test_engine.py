@@ -17,7 +17,8 @@ from libs.events.contracts.base import Event, Line
 from services.kpi import engine
 from services.kpi.calendar import Calendar, calendar_of
 from services.kpi.engine import Batch, Shop, fold
-from services.kpi.entities import order, touch, visitor
+from services.kpi.entities import touch, visitor
+from services.kpi.entities.fact import Fact
 from services.kpi.entities.visitor import CART, CHECKOUT, FAVORITE, PRODUCT, VIEW, Visit
 from services.kpi.figures import Cells
 from services.kpi.memory import Memory
@@ -36,7 +37,7 @@ class Happened:
 
     about: str
     visit: Visit | None = None
-    fact: order.Fact | None = None
+    fact: Fact | None = None
 
 
 def visit(
@@ -97,7 +98,7 @@ def events_of(sale: Sale) -> list[Happened]:
         )
         told.append((us, refund))
     return [
-        Happened(sale.order_id, fact=order.Fact(us, us, f"{sale.order_id}-{number}", event))
+        Happened(sale.order_id, fact=Fact(us, us, f"{sale.order_id}-{number}", event))
         for number, (us, event) in enumerate(told)
     ]
 

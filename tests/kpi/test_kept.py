@@ -59,7 +59,63 @@ def payment(order_id: str, outcome: str, **more: Any) -> Event:
 
 
 def returned(step: str) -> Event:
-    return fact(f"return.{step}.v1", return_id="r-1", order_id="o-2", lines=UNITS, reason="quality", kind="refund")
+    return fact(f"return.{step}.v1", return_id="r-1", order_id="o-2", lines=UNITS, reason="wrong_goods", kind="refund")
+
+
+def talk(event_type: str, **more: Any) -> Event:
+    return fact(event_type, conversation_id="t-1", **more)
+
+
+def clock(kind: str, seconds: int) -> Event:
+    started, stopped = START.isoformat(), (START + timedelta(seconds=seconds)).isoformat()
+    times = {"started_at": started, "due_at": stopped, "stopped_at": stopped, "elapsed_seconds": seconds}
+    measured = {"policy": "default", "kind": kind, "class": "pre_sale", "state": "met", "version": 2}
+    return talk("clock.measured.v1", agent_id="a-1", **measured, **times)
+
+
+def spent(**period: str) -> Event:
+    about = {"channel": "paid", "source": "douyin", "campaign": "summer", "plan": "p", "sku": "A001"}
+    return fact("ad.spent.v1", **about, **period, impressions=100, clicks=10, spend_cents=500, currency="CNY")
+
+
+def cost(category: str) -> Event:
+    about = {"sku": "A001", "campaign": "summer", "day": "2024-07-01", "by": "li"}
+    return fact("cost.entered.v1", category=category, amount_cents=100, currency="CNY", **about)
+
+
+SERVICE: list[Event] = [
+    talk(
+        "conversation.opened.v1",
+        customer_id="c-1",
+        customer_tier="gold",
+        topic_class="pre_sale",
+        subject="",
+        via="chat",
+    ),
+    talk("conversation.assigned.v1", agent_id="a-1", by="li"),
+    talk("conversation.resolved.v1", by="li"),
+    talk("rating.given.v1", score=5),
+    clock("first_response", 60),
+    clock("solution", 120),
+    fact("complaint.filed.v1", complaint_id="q-1", customer_id="c-1", sku="A001", kind="quality"),
+    fact("complaint.resolved.v1", complaint_id="q-1", customer_id="c-1", sku="A001", kind="quality", outcome="ok"),
+]
+BROUGHT: list[Event] = [
+    spent(day="2024-07-01"),
+    spent(hour="2024-07-01T10"),
+    cost("platform_fee"),
+    cost("staff"),
+    fact(
+        "stock.counted.v1",
+        count_id="n-1",
+        warehouse="main",
+        as_of=START.isoformat(),
+        source="person",
+        item_count=2,
+        difference_count=0,
+        differences=[],
+    ),
+]
 
 
 LIFE: list[list[Event]] = [
@@ -69,7 +125,12 @@ LIFE: list[list[Event]] = [
         )
     ],
     [placed("o-1"), payment("o-1", "succeeded"), paid("o-1"), placed("o-3"), payment("o-3", "failed", reason="no")],
-    [placed("o-2"), payment("o-2", "succeeded"), paid("o-2")],
+    [
+        placed("o-2"),
+        payment("o-2", "succeeded"),
+        paid("o-2"),
+        fact("order.reviewed.v1", order_id="o-2", decision="approved", reasons=[], by="rule"),
+    ],
     [
         fact("order.cancelled.v1", order_id="o-1", reason="late", by="customer", was_paid=True, lines=GOODS),
         fact(
@@ -98,6 +159,7 @@ LIFE: list[list[Event]] = [
         )
     ],
 ]
+"""Step by step, an hour apart."""
 
 
 def visit(number: int, kind: str, **more: Any) -> dict[str, Any]:
@@ -134,6 +196,8 @@ async def kept(kpi: KpiService) -> dict[str, dict[bool, set[tuple[str, ...]]]]:
     for n, facts in enumerate(LIFE):
         await kpi.tell(*facts, at=START + timedelta(hours=n - 1), prefix=f"life-{n}")
         await kpi.catch_up()
+    await kpi.tell(*SERVICE, *BROUGHT, at=START - timedelta(hours=1), prefix="service")
+    await kpi.catch_up()
     found: dict[str, dict[bool, set[tuple[str, ...]]]] = defaultdict(lambda: defaultdict(set))
     async with kpi.runtime.engine.begin() as session:
         await session.execute(text("SET LOCAL ROLE kpi_worker"))
@@ -144,7 +208,9 @@ async def kept(kpi: KpiService) -> dict[str, dict[bool, set[tuple[str, ...]]]]:
     return found
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+@pytest.mark.parametrize(
+    "measure", [m for m in MEASURES if not (m.of or m.counted_when_asked)], ids=lambda measure: measure.name
+)
 def test_what_the_catalogue_offers_is_what_is_kept(
     measure: Measure, kept: dict[str, dict[bool, set[tuple[str, ...]]]]
 ) -> None:

@@ -1,21 +1,35 @@
-"""A customer: his paid orders in time, and where each of them stands among them (KPI-3)."""
+"""A customer: his paid orders in time, where each of them stands among them (KPI-3), and what he asked (SRV-7)."""
 
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
 
-from services.kpi.figures import EVERY_GRAIN, NUMBERS, Contribution, Place
+from services.kpi.figures import EVERY_GRAIN, NUMBERS, Contribution, Place, Vector
 
 _DAY_US: Final = 86_400 * 1_000_000
 COHORT_US: Final = 30 * _DAY_US
 """A customer of a cohort repurchased if another order was paid within this time of his first."""
 
 
+ASKED_US: Final = _DAY_US
+"""An asker bought if an order of his was paid within this time after he asked."""
+
+
+class Ask(NamedTuple):
+    """That he opened a conversation: he is an asker of its moment, class and agent."""
+
+    us: int
+    conversation: str
+    topic_class: str
+    agent: str | None
+
+
 class Customer(msgspec.Struct, array_like=True):
-    """His paid orders: (time of payment, order id, amount, currency), in order."""
+    """His paid orders: (time of payment, order id, amount, currency), in order; and what he asked, in order."""
 
     paid: list[tuple[int, str, int, str]] = []
+    asks: list[Ask] = []
 
 
 class Standing(NamedTuple):
@@ -36,7 +50,16 @@ def merge(old: Customer | None, left: Iterable[PaidOrder], joined: Iterable[Paid
     for order in left:
         orders.pop(order[1], None)
     orders.update({order[1]: order for order in joined})
-    return Customer(sorted(orders.values()))
+    return Customer(sorted(orders.values()), old.asks if old else [])
+
+
+def merge_asks(old: Customer | None, left: Iterable[Ask], joined: Iterable[Ask]) -> Customer:
+    """The customer without the questions that are no longer his, or have changed, and with those that are."""
+    asks = {ask.conversation: ask for ask in (old.asks if old else ())}
+    for ask in left:
+        asks.pop(ask.conversation, None)
+    asks.update({ask.conversation: ask for ask in joined})
+    return Customer(old.paid if old else [], sorted(asks.values(), key=lambda ask: (ask.us, ask.conversation)))
 
 
 def standings(customer: Customer) -> dict[str, Standing]:
@@ -53,12 +76,29 @@ def standings(customer: Customer) -> dict[str, Standing]:
     return found
 
 
-def contribution(store: str, customer: Customer | None, hour_of: Callable[[int], int]) -> Contribution:
-    """The cohort of his first paid order, and whether he came back within 30 days."""
-    if customer is None or not customer.paid:
+def contribution(store: str, customer: Customer | None, second_of: Callable[[str, int], int]) -> Contribution:
+    """The cohort of his first paid order and whether he came back within 30 days; where he is an asker."""
+    if customer is None:
         return {}
+    made = _asked(store, customer, second_of) if customer.asks else {}
+    if not customer.paid:
+        return made
     first = customer.paid[0][0]
     vector = {NUMBERS["cohort_customers"]: 1}
     if len(customer.paid) > 1 and customer.paid[1][0] - first <= COHORT_US:
         vector[NUMBERS["cohort_repurchased_30d"]] = 1
-    return {Place(store, EVERY_GRAIN, hour_of(first), ("total",)): vector}
+    return {**made, Place(store, EVERY_GRAIN, second_of("hour", first), ("total",)): vector}
+
+
+def _asked(store: str, customer: Customer, second_of: Callable[[str, int], int]) -> Contribution:
+    """One asker a bucket, class and agent, however often he asked there."""
+    made: dict[Place, Vector] = {}
+    for ask in customer.asks:
+        profiles = [("total",), ("class", ask.topic_class), *([("agent", ask.agent)] if ask.agent else [])]
+        paid = any(ask.us <= order[0] <= ask.us + ASKED_US for order in customer.paid)
+        for grain in ("hour", "day", "week", "month"):
+            for profile in profiles:
+                vector = made.setdefault(Place(store, grain, second_of(grain, ask.us), profile), {NUMBERS["askers"]: 1})
+                if paid:
+                    vector[NUMBERS["askers_who_paid"]] = 1
+    return made

@@ -11,11 +11,13 @@ from typing import Final, NamedTuple
 import msgspec
 
 from libs.events.contracts import (
+    ComplaintFiled,
     OrderAmended,
     OrderCancelled,
     OrderDelivered,
     OrderPaid,
     OrderPlaced,
+    OrderReviewed,
     PaymentFailed,
     PaymentSucceeded,
     RefundIssued,
@@ -23,14 +25,17 @@ from libs.events.contracts import (
     ReturnRequested,
     ShipmentCreated,
 )
-from libs.events.contracts.base import Event, Line, StockLine
+from libs.events.contracts.base import Line, StockLine
 from services.kpi.entities.customer import Standing
+from services.kpi.entities.fact import Fact, Stamp
 from services.kpi.entities.touch import Attribution
-from services.kpi.figures import EVERY_GRAIN, NUMBERS, Contribution, Place, Vector, add, expand, number_of
+from services.kpi.figures import EVERY_GRAIN, NUMBERS, Contribution, Place, Vector, add, expand, in_currency, number_of
 
 STOREFRONT: Final = "storefront"
-Stamp = tuple[int, int, str]
-"""(time, recordedtime, id): where events replace one another, the greatest wins (D10)."""
+WRONG: Final = frozenset({"wrong_goods", "missing_goods"})
+"""Reasons that count against delivery accuracy (KPI-10)."""
+REVIEW_US: Final = 30 * 60 * 1_000_000
+"""In which an order is to be reviewed (ORD-1)."""
 
 
 class LineOf(msgspec.Struct, array_like=True, gc=False):
@@ -108,6 +113,8 @@ class Refund(msgspec.Struct, array_like=True):
 class Return(msgspec.Struct, array_like=True):
     requested: tuple[Stamp, list[Units]] | None = None
     received: tuple[Stamp, list[Units]] | None = None
+    is_wrong: bool = False
+    """asked for because goods were wrong or missing"""
 
 
 class Order(msgspec.Struct, array_like=True):
@@ -123,6 +130,10 @@ class Order(msgspec.Struct, array_like=True):
     shipments: dict[str, Shipment] = {}
     returns: dict[str, Return] = {}
     refunds: dict[str, Refund] = {}
+    reviewed: Stamp | None = None
+    """when it passed review"""
+    complained: Stamp | None = None
+    """when wrong or missing goods were complained about"""
 
     @property
     def said(self) -> list[Said]:
@@ -181,6 +192,7 @@ class Order(msgspec.Struct, array_like=True):
         """Every SKU whose category or cost its figures may depend on."""
         back = [step[1] for part in self.returns.values() for step in (part.requested, part.received) if step]
         back += [refund.lines for refund in self.refunds.values() if refund.lines]
+        back += [shipment.lines for shipment in self.shipments.values() if shipment.freight]
         return sorted({*self.skus, *(units.sku for lines in back for units in lines)})
 
     @property
@@ -194,19 +206,6 @@ def _first(values: Iterable[str | None]) -> str | None:
 
 
 # merge
-
-
-class Fact(NamedTuple):
-    """One event about an order."""
-
-    us: int
-    recorded_us: int
-    id: str
-    event: Event
-
-    @property
-    def stamp(self) -> Stamp:
-        return self.us, self.recorded_us, self.id
 
 
 def merge(old: Order | None, facts: Iterable[Fact]) -> Order:
@@ -236,6 +235,11 @@ def _take(order: Order, fact: Fact) -> None:
     elif isinstance(event, OrderAmended):
         terms = Terms(fact.stamp, _lines(event.lines_after), event.discount_cents, event.total_cents)
         order.amended = sorted([*order.amended, terms], key=lambda terms: terms.stamp)
+    elif isinstance(event, OrderReviewed):
+        if event.decision == "approved":
+            order.reviewed = min(order.reviewed or fact.stamp, fact.stamp)
+    elif isinstance(event, ComplaintFiled):
+        order.complained = min(order.complained or fact.stamp, fact.stamp)
     else:
         _take_part(order, fact)
 
@@ -258,9 +262,10 @@ def _take_part(order: Order, fact: Fact) -> None:
 
 def _return(known: Return, fact: Fact, event: ReturnRequested | ReturnReceived) -> Return:
     step = (fact.stamp, _units(event.lines))
+    is_wrong = known.is_wrong or event.reason in WRONG
     if isinstance(event, ReturnRequested):
-        return Return(step if known.requested is None else _earlier(known.requested, step), known.received)
-    return Return(known.requested, step if known.received is None else _earlier(known.received, step))
+        return Return(step if known.requested is None else _earlier(known.requested, step), known.received, is_wrong)
+    return Return(known.requested, step if known.received is None else _earlier(known.received, step), is_wrong)
 
 
 def _earlier(one: tuple[Stamp, list[Units]], other: tuple[Stamp, list[Units]]) -> tuple[Stamp, list[Units]]:
@@ -313,6 +318,8 @@ class Setting(NamedTuple):
     """the second at which the hour of an instant starts"""
     category_of: Callable[[str, int], str | None]
     cost_of: Callable[[str, int], int | None]
+    currency: str = ""
+    """the store's own"""
 
 
 class Moment(NamedTuple):
@@ -328,8 +335,10 @@ def contribution(order: Order, setting: Setting) -> Contribution:
     """What the order adds to every figure."""
     made: Contribution = {}
     profile = _profile(order, setting)
+    foreign = order.currency if setting.currency and order.currency != setting.currency else None
     for moment in _moments(order, setting):
-        _book(made, setting, profile, moment)
+        counted = moment if foreign is None else moment._replace(counts=in_currency(moment.counts, foreign))
+        _book(made, setting, profile, counted)
     return made
 
 
@@ -370,12 +379,22 @@ def _moments(order: Order, setting: Setting) -> Iterable[Moment]:
         yield _at_payment(order, order.paid, setting)
     for us, _, succeeded in order.payments:
         yield Moment(us, {_PAYMENTS_TRIED: 1, _PAYMENTS_SUCCEEDED: 1} if succeeded else {_PAYMENTS_TRIED: 1}, {}, {})
+    if order.reviewed is not None:
+        yield _at_review(order, order.reviewed[0])
     if order.cancelled is not None:
         yield Moment(order.cancelled[0], {_ORDERS_CANCELLED: 1}, {}, {sku: {} for sku in order.skus})
     for refund in order.refunds.values():
         yield _at_refund(order, refund)
     yield from _at_returns(order)
     yield from _at_shipping(order)
+
+
+def _at_review(order: Order, us: int) -> Moment:
+    """Reviewed in time is within the limit after the placing (ORD-1); before the placing is known, it is."""
+    counts = {_ORDERS_REVIEWED: 1}
+    if order.placed_us is None or us - order.placed_us <= REVIEW_US:
+        counts[_REVIEWED_ON_TIME] = 1
+    return Moment(us, counts, {}, {})
 
 
 def _at_placing(order: Order, placed: Placed, setting: Setting) -> Moment:
@@ -511,13 +530,24 @@ def _at_shipping(order: Order) -> Iterable[Moment]:
         yield Moment(order.paid.due_us, counts, {}, {})
     for shipment in order.shipments.values():
         if shipment.freight and order.currency is not None:
-            yield Moment(shipment.stamp[0], {}, {number_of("freight_amount", order.currency): shipment.freight}, {})
+            yield _at_freight(shipment, number_of("freight_amount", order.currency))
     if order.delivered is not None:
         yield _at_delivery(order, order.delivered[0])
 
 
+def _at_freight(shipment: Shipment, number: int) -> Moment:
+    """What a shipment cost, shared over its units."""
+    shares: dict[str, Vector] = {}
+    parts = spread(shipment.freight, [units.quantity for units in shipment.lines])
+    for units, part in zip(shipment.lines, parts, strict=True):
+        _sum(shares.setdefault(units.sku, {}), {number: part})
+    return Moment(shipment.stamp[0], {}, {number: shipment.freight}, shares)
+
+
 def _at_delivery(order: Order, us: int) -> Moment:
     counts = {_ORDERS_DELIVERED: 1}
+    if order.complained is not None or any(back.is_wrong for back in order.returns.values()):
+        counts[_DELIVERED_WRONG] = 1
     sent = [shipment.stamp[0] for shipment in order.shipments.values() if not shipment.exchange]
     if sent and us > min(sent):
         counts[_DELIVERY_SECONDS] = (us - min(sent)) // 1_000_000
@@ -632,3 +662,5 @@ _RETURNS_REQUESTED, _ORDERS_RETURNED = NUMBERS["returns_requested"], NUMBERS["or
 _ORDERS_SHIPPED, _ORDERS_ON_TIME = NUMBERS["orders_shipped"], NUMBERS["orders_shipped_on_time"]
 _ORDERS_DUE, _ORDERS_DELIVERED = NUMBERS["orders_due_to_ship"], NUMBERS["orders_delivered"]
 _DELIVERY_SECONDS = NUMBERS["delivery_seconds"]
+_ORDERS_REVIEWED, _REVIEWED_ON_TIME = NUMBERS["orders_reviewed"], NUMBERS["orders_reviewed_on_time"]
+_DELIVERED_WRONG = NUMBERS["orders_delivered_wrong"]

@@ -14,6 +14,19 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "assignment",
+        sa.Column("store", sa.Text(collation="C"), nullable=False),
+        sa.Column("experiment", sa.Text(collation="C"), nullable=False),
+        sa.Column("visitor", sa.Text(collation="C"), nullable=False),
+        sa.Column(
+            "us", sa.BigInteger(), nullable=False, comment="when he first saw a variant: it is the one he counts for"
+        ),
+        sa.Column("event_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("variant", sa.Text(collation="C"), nullable=False),
+        sa.PrimaryKeyConstraint("store", "experiment", "visitor", name=op.f("pk_assignment")),
+        schema="kpi",
+    )
+    op.create_table(
         "bucket",
         sa.Column("store", sa.Text(collation="C"), nullable=False),
         sa.Column(
@@ -250,6 +263,15 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_journal_accepted_on"), "journal", ["accepted_on"], unique=False, schema="kpi")
     op.create_table(
+        "leaf",
+        sa.Column("store", sa.Text(collation="C"), nullable=False),
+        sa.Column("kind", sa.Text(collation="C"), nullable=False, comment="conversation, complaint, ad, cost, count"),
+        sa.Column("id", sa.Text(collation="C"), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "kind", "id", name=op.f("pk_leaf")),
+        schema="kpi",
+    )
+    op.create_table(
         "orders",
         sa.Column("store", sa.Text(collation="C"), nullable=False),
         sa.Column("order_id", sa.Text(collation="C"), nullable=False),
@@ -311,6 +333,7 @@ def upgrade() -> None:
         sa.Column("store", sa.Text(collation="C"), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False, comment="identity of the event"),
         sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("cents", sa.BigInteger(), nullable=False),
         sa.Column("quarantined_at", sa.DateTime(timezone=True), nullable=False),
@@ -349,6 +372,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("store", "sku", name=op.f("pk_sku")),
         schema="kpi",
     )
+    op.create_table(
+        "stock_level",
+        sa.Column("store", sa.Text(collation="C"), nullable=False),
+        sa.Column("sku", sa.Text(collation="C"), nullable=False),
+        sa.Column("hour", sa.Integer(), nullable=False, comment="hours since 1970, UTC"),
+        sa.Column("us", sa.BigInteger(), nullable=False, comment="of the last level in that hour"),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("on_hand", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "sku", "hour", name=op.f("pk_stock_level")),
+        schema="kpi",
+    )
+    op.create_index(op.f("ix_stock_level_store_hour"), "stock_level", ["store", "hour"], unique=False, schema="kpi")
     op.create_table(
         "store_start",
         sa.Column("store", sa.Text(collation="C"), nullable=False),
@@ -389,6 +424,7 @@ def upgrade() -> None:
     enable_row_security(
         op,
         "kpi",
+        "assignment",
         "bucket",
         "buyer",
         "correction",
@@ -401,9 +437,11 @@ def upgrade() -> None:
         "import",
         "import_bucket",
         "import_change",
+        "leaf",
         "orders",
         "quarantined",
         "sku",
+        "stock_level",
         "store_start",
         "visitor_day",
     )
