@@ -40,6 +40,7 @@ def not_here(goal_id: str, path: str, text: str, why: str) -> Goal:
 
 
 BYTEWAX, QUIX, FAUST = "bytewax, windows", "Quix Streams, windows", "Faust, tables"
+STREAMS = "Kafka Streams, exactly once, own dedup"
 ECHO, ORM, ONE_UPDATE = "raw ASGI echo", "FastAPI + ORM, the same rows", "FastAPI + one UPDATE"
 SPREAD, FEWER_CLIENTS = "opswire, spread SKUs", "opswire, 64 clients"
 NOTHING_BEHIND = "FastAPI, nothing behind"
@@ -72,7 +73,9 @@ GOALS: tuple[Goal, ...] = (
     at_least("rollup.bytewax", _ROLLUP, "at least 2x bytewax windows", 2, BYTEWAX),
     at_least("rollup.quix", _ROLLUP, "at least 5x Quix windows", 5, QUIX),
     at_least("rollup.faust", _ROLLUP, "at least 20x Faust", 20, FAUST),
-    not_here("rollup.jvm", _ROLLUP, "at least 1x Kafka Streams exactly_once_v2 and Flink SQL", "for the JVM"),
+    at_least("rollup.streams", _ROLLUP, "at least 1x Kafka Streams exactly_once_v2 with its own dedup", 1, STREAMS),
+    at_most("rollup.memory", _ROLLUP, "at most a fifth of the memory of Kafka Streams", 0.2, STREAMS),
+    not_here("rollup.flink", _ROLLUP, "at least 1x Flink SQL's window job", "a cluster of its own is not set up here"),
     at_least("rebuild.rate", _REBUILD, "at least 400,000 events/s", 400_000),
     at_least("rebuild.live", _REBUILD, "at least 3x the live path", 3, LIVE),
     not_here("rebuild.parquet", _REBUILD, "at least 2,000,000 events/s from Parquet", "no Parquet export is built yet"),

@@ -2,13 +2,14 @@
 
 Ours counts visitors and views by hour, day, week and month, by channel, source, device and SKU, sessions and bounces,
 removes repeats by id, keeps the journal and the history of every figure. The peers count views by hour (bytewax also
-visitors), remove nothing and write to no database. Ceiling and floor say between what any of it can lie.
+visitors), remove no repeats (Kafka Streams does) and write to no database. Ceiling and floor say between what any of it
+can lie.
 """
 
 from functools import partial
 
 from bench.claims import Claim, Outcome, claim_of
-from bench.goals import BYTEWAX, FAUST, QUIX
+from bench.goals import BYTEWAX, FAUST, QUIX, STREAMS
 from bench.rounds import Contender, Sample, interleave
 from bench.stage import CannotMeasure, Stage
 from bench.waiting import Waiting
@@ -38,7 +39,7 @@ async def measure(stage: Stage) -> Outcome:
 
 async def check(contenders: dict[str, Contender], missing: list[str]) -> None:
     """Take out the peers that do not run here; whatever of ours does not run is an error."""
-    for name in (BYTEWAX, QUIX, FAUST):
+    for name in (BYTEWAX, QUIX, FAUST, STREAMS):
         if name in contenders:
             try:
                 await contenders[name]()
@@ -51,8 +52,9 @@ def claims(rounds: dict[str, list[Sample]]) -> list[Claim]:
     """What the rounds say."""
     peers = {name: samples for name, samples in rounds.items() if name not in ("kafka", "postgres")}
     kafka, postgres = rounds["kafka"], rounds["postgres"]
-    wanted = {BYTEWAX: "rollup.bytewax", QUIX: "rollup.quix", FAUST: "rollup.faust"}
+    wanted = {BYTEWAX: "rollup.bytewax", QUIX: "rollup.quix", FAUST: "rollup.faust", STREAMS: "rollup.streams"}
     goals = ["rollup.kafka", *(goal for name, goal in wanted.items() if name in peers)]
+    jvm = {STREAMS: peers[STREAMS]} if STREAMS in peers else {}
     both = {"opswire": kafka, "opswire, PostgreSQL bus": postgres}
     return [
         claim_of("Kafka to figures", "events/s", "per_second", {"opswire": kafka, **peers}, goals=goals),
@@ -62,7 +64,9 @@ def claims(rounds: dict[str, list[Sample]]) -> list[Claim]:
         ),
         claim_of("events per second of one core, consumer process", "events/s", "per_core", {**both, **peers}),
         claim_of("processor time of PostgreSQL", "us/event", "database_us", both),
-        claim_of("memory of the consumer process", "MB", "rss_mb", both),
+        claim_of(
+            "memory of the consumer process", "MB", "rss_mb", {**both, **jvm}, goals=["rollup.memory"] if jvm else [],
+        ),
     ]  # fmt: skip
 
 
@@ -73,11 +77,12 @@ def _note(rounds: dict[str, list[Sample]]) -> str:
 
 def streaming_peers(stage: Stage, waiting: Waiting) -> tuple[dict[str, Contender], list[str]]:
     """Those that are installed; reasons for those that are not."""
-    python = stage.peers.python
+    python, topic = stage.peers.python, waiting.prefix + TOPIC
+    jvm = partial(stage.worker, "bench.peers.kafka_streams_table", waiting.kafka, topic, str(ON_KAFKA))
     if python is None:
-        return {}, [f"{BYTEWAX}, {QUIX}, {FAUST}: {stage.peers.reason}"]
-    topic = waiting.prefix + TOPIC
+        return {STREAMS: jvm}, [f"{BYTEWAX}, {QUIX}, {FAUST}: {stage.peers.reason}"]
     return {
+        STREAMS: jvm,
         BYTEWAX: partial(stage.worker, "bench.peers.bytewax_windows", waiting.kafka, topic, python=python),
         QUIX: partial(stage.worker, "bench.peers.quix_windows", waiting.kafka, topic, str(BY_QUIX), python=python),
         FAUST: partial(stage.worker, "bench.peers.faust_table", waiting.kafka, topic, str(BY_FAUST), python=python),

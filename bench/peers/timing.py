@@ -24,4 +24,8 @@ class Stopwatch:
     def report(self) -> None:
         """As JSON on one line, which whoever started the process reads (Faust takes sys.stdout for its log)."""
         seconds, cpu = perf_counter() - self._began, process_time() - self._cpu
-        print(json.dumps({"per_second": self.count / seconds, "per_core": self.count / cpu}), file=sys.__stdout__, flush=True)
+        print(
+            json.dumps({"per_second": self.count / seconds, "per_core": self.count / cpu}),
+            file=sys.__stdout__,
+            flush=True,
+        )
