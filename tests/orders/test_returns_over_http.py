@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from libs.events.contracts import PolicyChanged
+from libs.events.contracts import PolicyChanged, SkuListed
 from tests.orders.conftest import Shop, accepted, line_json, refused
 
 
@@ -94,6 +94,22 @@ async def test_an_exchange_holds_and_ships_other_goods_on_the_same_order(shop: S
     assert [(line["sku"], line["shipped"]) for line in body["order"]["lines"]] == [("A001", 1), ("B002", 0)]
     sent = accepted(await shop.post("/v1/orders/r-swap/shipments", {"carrier": "SF", "tracking_number": "SF2"}))
     assert sent["lines"] == [{"sku": "B002", "quantity": 1}]
+    parcels = [e.data.return_id for e in await shop.events("r-swap") if e.type == "shipment.created.v1"]
+    assert parcels == [None, "r-swap-r"], "the parcel of an exchange says so"
+
+
+async def test_a_service_stays_one_when_lines_are_exchanged_or_amended(shop: Shop) -> None:
+    """Postage never waits to be shipped, however the order came by it (D9)."""
+    await shop.hear(SkuListed(sku="POST", kind="service", title="Postage", price_cents=100))
+    shop.shelf.units["POST"] = 10**6
+    lines = [line_json("A001", 2, 7_800), line_json("POST", 1, 100)]
+    await shop.place("r-post")
+    async with shop.client(**{"If-Match": "*"}) as client:
+        accepted(await client.post("/v1/orders/r-post/amend", json={"lines": lines}))
+    await shop.pay("r-post", 15_700)
+    parcel = {"carrier": "SF", "tracking_number": "SF1", "lines": [{"sku": "A001", "quantity": 2}]}
+    sent = accepted(await shop.post("/v1/orders/r-post/shipments", parcel))
+    assert sent["order"]["status"] == "shipped"
 
 
 async def test_an_unknown_return_is_not_found(shop: Shop) -> None:

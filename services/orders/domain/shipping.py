@@ -14,6 +14,7 @@ from services.orders.domain.state import (
     Decision,
     Line,
     Order,
+    ReturnStatus,
     Scan,
     Shipment,
     Status,
@@ -44,8 +45,17 @@ def ship(order: Order, shipment: Shipment) -> Decided:
         lines=facts.stock_lines(shipment.lines),
         freight_cents=shipment.freight_cents,
         warehouse=shipment.warehouse,
+        return_id=_exchange_of(order),
     )
     return _advance(shipped), (Dated(event, shipment.shipped_at),)
+
+
+def _exchange_of(order: Order) -> str | None:
+    """The return whose exchange a parcel carries: once everything has left, only exchanges open an order anew (D20)."""
+    if order.status not in (Status.SHIPPED, Status.DELIVERED):
+        return None
+    exchanged = [item for item in order.returns if item.status is ReturnStatus.EXCHANGED]
+    return exchanged[-1].return_id if exchanged else None
 
 
 def with_lines(order: Order, shipment: Shipment) -> Shipment:

@@ -169,6 +169,12 @@ def mark_service(line: Line, kind: str | None) -> Line:
     return replace(line, kind="service") if kind == "service" else line
 
 
+async def marked(lines: Sequence[Line], tx: Transaction) -> tuple[Line, ...]:
+    """The lines, with the services among them marked as the catalogue knows them (D9)."""
+    kinds = await db.load_kinds(tx.session, tx.store, (line.sku for line in lines))
+    return tuple(mark_service(line, kinds.get(line.sku)) for line in lines)
+
+
 async def unknown_skus(lines: Sequence[Line], tx: Transaction) -> tuple[str, ...]:
     """SKUs that the catalogue does not have."""
     known = await db.load_kinds(tx.session, tx.store, (line.sku for line in lines))
@@ -251,7 +257,7 @@ async def amend(amendment: Amendment, hold: Hold | None, tx: Transaction, kit: K
     before = await load(tx, tx.store, amendment.order_id)
     guard(before.version)
     _require_same_hold(before, hold)
-    lines = amendment.lines or before.lines
+    lines = await marked(amendment.lines, tx) if amendment.lines else before.lines
     reasons = reasons_to_hold(
         lines,
         replace(before, lines=lines).total_cents,
@@ -261,7 +267,7 @@ async def amend(amendment: Amendment, hold: Hold | None, tx: Transaction, kit: K
     )
     decided = life.amend(
         before,
-        amendment.lines,
+        lines,
         address_changed=amendment.consignee is not None,
         reasons=reasons,
         now=tx.now,
@@ -279,5 +285,6 @@ def _require_same_hold(order: Order, hold: Hold | None) -> None:
 
 
 async def kept_consignee(order_id: str, tx: Transaction, kit: Kit) -> Consignee | None:
+    """The consignee that is still kept."""
     sealed = (await db.load_consignees(tx.session, tx.store, [order_id])).get(order_id)
     return None if sealed is None else kit.sealer.open(tx.store, order_id, sealed)

@@ -11,7 +11,7 @@ from services.orders.domain import returns
 from services.orders.domain.state import Decided, Hold, Line, Order, Refund, Return, ReturnStatus
 from services.orders.handlers.common import Guard, change, load, not_in_future, policies, refuse_taken, save
 from services.orders.handlers.paying import with_goods_share
-from services.orders.handlers.placing import Wish, wish
+from services.orders.handlers.placing import Wish, marked, wish
 
 Step = Callable[[Order], Decided]
 
@@ -78,6 +78,7 @@ async def check_exchange(return_id: str, lines: Sequence[Line], guard: Guard, re
 
 async def exchange(return_id: str, lines: Sequence[Line], hold: Hold, tx: Transaction, *, guard: Guard) -> Order:
     """Ship other goods on the same order instead (D20)."""
+    lines = await marked(lines, tx)
     return await step(
         return_id,
         lambda order: returns.exchange_return(order, return_id, lines, hold=hold, at=tx.now),
