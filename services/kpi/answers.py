@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from libs.service.errors import TooManyPoints, Validation, fault
 from services.kpi.calendar import Bucket
+from services.kpi.figures import ABROAD
 from services.kpi.kpis import CHANNELS, MEASURE, Kpi, Sum, Unit
 from services.kpi.sampling import nearest_rank
 
@@ -169,7 +170,7 @@ def _cells(values: Iterable[Value], question: Question) -> tuple[Cells, list[str
     others: set[str] = set()
     for value in values:
         share = _share(value, question)
-        if question.kpi.money and value.currency not in ("", question.currency):
+        if question.kpi.money and value.currency not in ("", question.currency, ABROAD):
             others.add(value.currency)
         if share:
             cell = cells.setdefault((value.start, value.dimensions), {})
@@ -184,8 +185,11 @@ def _share(value: Value, question: Question) -> int:
     """
     if not question.kpi.money:
         return 0 if value.currency else 1
-    if MEASURE[value.measure].unit is Unit.CENTS:
+    measure = MEASURE[value.measure]
+    if measure.unit is Unit.CENTS:
         return int(value.currency in ("", question.currency))
+    if measure.distinct and value.currency not in ("", question.currency):
+        return -1 if value.currency == ABROAD and question.home in ("", question.currency) else 0
     if question.home in ("", question.currency):
         return -1 if value.currency else 1
     return int(value.currency == question.currency)

@@ -29,7 +29,18 @@ from services.kpi.entities.sku import Fact as SkuFact
 from services.kpi.entities.sku import Sku
 from services.kpi.entities.touch import DIRECT, LOOK_BACK_US, Attribution, attribute
 from services.kpi.entities.visitor import IDLE_US, Day, Scope, Visit, scope_of
-from services.kpi.figures import NUMBERS, BucketsOf, Cell, Cells, Contribution, add_all, cells_of, difference
+from services.kpi.figures import (
+    ABROAD,
+    NUMBERS,
+    BucketsOf,
+    Cell,
+    Cells,
+    Contribution,
+    add_all,
+    cells_of,
+    difference,
+    number_of,
+)
 from services.kpi.leaves import BY_KIND
 from services.kpi.states import CROWDED
 
@@ -776,6 +787,7 @@ def _move_members(
 
 
 _BUYERS, _BUYERS_HERE = NUMBERS["buyers_paid"], NUMBERS["buyers_paid_here"]
+_BUYERS_ABROAD = number_of("buyers_paid", ABROAD)
 
 
 def _buyer_cells(
@@ -787,13 +799,27 @@ def _buyer_cells(
     """The cells in which the customer began or ceased to be a buyer."""
     cells: Cells = {}
     for name in changed:
+        by, value, *currency = name.split("\n")
         was, now = before[name], after.get(name, (0, 0))
         all_orders, those_here = (now[0] > 0) - (was[0] > 0), (now[1] > 0) - (was[1] > 0)
-        vector = {number: change for number, change in ((_BUYERS, all_orders), (_BUYERS_HERE, those_here)) if change}
-        if vector:
-            by, value = name.split("\n")
-            cells[Cell(member.store, member.grain, by, member.bucket, value)] = vector
+        counts = {_BUYERS: all_orders, _BUYERS_HERE: those_here}
+        if currency:
+            counts = {number_of("buyers_paid", currency[0]): all_orders}
+        elif only := _only_foreign(name, after, {}) - _only_foreign(name, after, before):
+            counts[_BUYERS_ABROAD] = only
+        if vector := {number: change for number, change in counts.items() if change}:
+            cells[Cell(member.store, member.grain, by, member.bucket, value)] = {
+                **cells.get(Cell(member.store, member.grain, by, member.bucket, value), {}),
+                **vector,
+            }
     return cells
+
+
+def _only_foreign(name: str, after: Mapping[str, tuple[int, int]], before: Mapping[str, tuple[int, int]]) -> int:
+    """1 where all that he paid in a cell is in foreign currencies; with what was `before` over what is now."""
+    whole = before.get(name, after.get(name, (0, 0)))[0]
+    names = {other for other in (*after, *before) if other.startswith(name + "\n")}
+    return int(whole > 0 and whole == sum(before.get(n, after.get(n, (0, 0)))[0] for n in names))
 
 
 def _add_cells(into: Cells, cells: Cells) -> None:

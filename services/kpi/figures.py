@@ -46,6 +46,9 @@ orders_reviewed orders_reviewed_on_time orders_delivered_wrong
 NUMBERS: Final[Mapping[str, int]] = {name: number for number, name in enumerate(_REGISTERED.split())}
 """Append only: these numbers are in the database."""
 
+ABROAD: Final = "XXX"
+"""In the place of a currency: customers whose every order in a cell is in a foreign one."""
+
 _NAMES: Final = {number: name for name, number in NUMBERS.items()}
 _CURRENCY_STEP: Final = 1 << 10
 _LETTERS: Final = 26

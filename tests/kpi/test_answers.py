@@ -132,12 +132,34 @@ def test_currencies_are_never_added_and_the_others_are_named() -> None:
 
 
 def test_counts_of_orders_take_every_currency() -> None:
+    values = (value(DAYS[0], "orders_paid", 3), value(DAYS[0], "orders_paid", 1, currency="USD"))
+    assert answer("orders_paid", *values).points[0].value == 3
+
+
+def test_an_average_of_amounts_divides_by_the_orders_of_their_currency() -> None:
     values = (
-        value(DAYS[0], "orders_paid", 1, currency="CNY"),
+        value(DAYS[0], "paid_amount", 300, currency="CNY"),
+        value(DAYS[0], "paid_amount", 50, currency="USD"),
+        value(DAYS[0], "orders_paid", 3),
         value(DAYS[0], "orders_paid", 1, currency="USD"),
-        value(DAYS[0], "orders_placed", 4, currency="CNY"),
     )
-    assert answer("orders_paid", *values).points[0].value == 2
+    yuan = answer("aov", *values)
+    assert (yuan.points[0].denominator, yuan.points[0].value, yuan.other_currencies) == (2, 150.0, ["USD"])
+    dollars = series(Question(kpi("aov"), DAYS, (), "USD", "CNY"), Known(values, until=LATER))
+    assert (dollars.points[0].denominator, dollars.points[0].value) == (1, 50.0)
+
+
+def test_an_average_by_buyer_divides_by_those_who_paid_in_its_currency() -> None:
+    """Two buyers in yuan, one of them in dollars too, and one in dollars alone."""
+    values = (
+        value(DAYS[0], "paid_amount", 300, currency="CNY"),
+        value(DAYS[0], "buyers_paid", 3),
+        value(DAYS[0], "buyers_paid", 2, currency="USD"),
+        value(DAYS[0], "buyers_paid", 1, currency="XXX"),
+    )
+    assert answer("aov.buyer", *values).points[0].denominator == 2
+    dollars = series(Question(kpi("aov.buyer"), DAYS, (), "USD", "CNY"), Known(values, until=LATER))
+    assert (dollars.points[0].denominator, dollars.other_currencies) == (2, ["CNY"])
 
 
 def test_the_margin_is_over_the_sales_whose_cost_is_known_and_says_their_share() -> None:

@@ -616,7 +616,7 @@ class Member(NamedTuple):
 
 
 Cell = str
-"""`by`, a line feed, and the values."""
+"""`by`, a line feed, and the values; of a foreign currency, another one and its code."""
 Membership = dict[Member, dict[Cell, tuple[int, int]]]
 """member -> cell -> (his paid orders there, those with traffic here)"""
 
@@ -626,13 +626,20 @@ def membership(order: Order, setting: Setting, second_of: Callable[[str, int], i
     if order.paid is None or order.customer is None:
         return {}
     us, counted = order.paid.stamp[0], (1, 1 if setting.here else 0)
-    of_order = dict.fromkeys(_cells(_profile(order, setting)), counted)
-    of_goods = dict.fromkeys(_goods_cells(order.paid, setting), counted)
+    currency = order.paid.said.currency
+    foreign = currency if setting.currency and currency != setting.currency else ""
+    of_order = _counted(_cells(_profile(order, setting)), counted, foreign)
+    of_goods = _counted(_goods_cells(order.paid, setting), counted, foreign)
     members: Membership = {}
     for grain in ("hour", "day", "week", "month"):
         member = Member(setting.store, order.customer, grain, second_of(grain, us))
         members[member] = of_order if grain == "hour" else {**of_order, **of_goods}
     return members
+
+
+def _counted(cells: Sequence[Cell], counted: tuple[int, int], foreign: str) -> dict[Cell, tuple[int, int]]:
+    """An order in a foreign currency counts once more under that currency, after another line feed."""
+    return dict.fromkeys([*cells, *(f"{cell}\n{foreign}" for cell in cells if foreign)], counted)
 
 
 def _cells(profile: tuple[str | None, ...]) -> list[Cell]:
