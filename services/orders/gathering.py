@@ -48,10 +48,12 @@ class Gathered:
     told: list[Told] = field(default_factory=list)
     errors: list[Error] = field(default_factory=list)
     bad_orders: set[str] = field(default_factory=set)
+    quarantined: list[Told] = field(default_factory=list)
+    """Orders dated in the future: told of with their money, and not taken in (D64)."""
 
     def copy(self) -> "Gathered":
         """The same, to note further errors in."""
-        return Gathered(self.rows, self.told, list(self.errors), set(self.bad_orders))
+        return Gathered(self.rows, self.told, list(self.errors), set(self.bad_orders), self.quarantined)
 
     def refuse(self, order_id: str | None, errors: Iterable[Error]) -> None:
         """Note what is wrong; an order with one bad row is bad as a whole."""
@@ -80,8 +82,14 @@ def gather(reads: Iterable[Read], assumed: Assumptions) -> Gathered:
             _take(read.row, read.record, told, gathered, assumed)
     for order_id, rows in rows_of.items():
         _note(_of_rows(order_id, rows, gathered, assumed), told, gathered)
-    gathered.told = sorted(told.values(), key=lambda one: one.row)
+    everything = sorted(told.values(), key=lambda one: one.row)
+    gathered.told = [one for one in everything if not _is_from_the_future(one, assumed.now)]
+    gathered.quarantined = [one for one in everything if _is_from_the_future(one, assumed.now)]
     return gathered
+
+
+def _is_from_the_future(one: Told, now: datetime) -> bool:
+    return isinstance(one.what, Sale) and one.what.order.placed_at > now + FUTURE
 
 
 def _take(
@@ -283,7 +291,7 @@ def _sale_faults(sale: Sale, now: datetime, *, items: int | None = None, total: 
         return [("order_id", "too_long", f"more than {MAX_LINES} lines in one order")]
     if sale.parcels and sale.paid_at is None:
         return [("paid_at", "missing", "an order that was shipped was paid: say when")]
-    if late := _future("placed_at", order.placed_at, now) or _future("paid_at", sale.paid_at, now):
+    if order.placed_at <= now + FUTURE and (late := _future("paid_at", sale.paid_at, now)):
         return late
     try:
         money.check_amounts(

@@ -128,12 +128,14 @@ _MODELS: Mapping[str, TypeAdapter[Any]] = {
 }
 
 
+def json_records(content: bytes) -> Iterator[bytes]:
+    """The lines that say something; rows are counted in these."""
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return (line for line in lines if line.strip())
+
+
 def _json_lines(content: bytes) -> Iterator[Read]:
-    row = 0
-    for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        if not line.strip():
-            continue
-        row += 1
+    for row, line in enumerate(json_records(content), 1):
         try:
             decoded = strict_json.loads(line)
         except strict_json.InvalidJson as error:
@@ -163,7 +165,7 @@ def _read(row: int, decoded: Any) -> Read:
 
 def _tidied(row: int, decoded: dict[str, Any]) -> dict[str, Any]:
     """Codes without blanks (D9), the price in minor units, arrays as the tuples that the models want."""
-    made = {**decoded}
+    made = {name: value for name, value in decoded.items() if name != REASON}
     if isinstance(made.get("sku"), str):
         made["sku"] = code(made["sku"])
     if isinstance(made.get("lines"), list):
@@ -175,7 +177,7 @@ def _tidied(row: int, decoded: dict[str, Any]) -> dict[str, Any]:
 
 # tables
 
-_COLUMNS: Mapping[str, str] = {
+COLUMNS: Mapping[str, str] = {
     "order_id": "order_id",
     "订单号": "order_id",
     "placed_at": "placed_at",
@@ -201,7 +203,11 @@ _COLUMNS: Mapping[str, str] = {
     "物流公司": "carrier",
     "tracking_number": "tracking_number",
     "运单号": "tracking_number",
+    "error": "error",
+    "错误": "error",
 }
+REASON = "error"
+"""Why a row was refused, in the file of refused rows: it may stand there when the mended file comes back."""
 _NEEDED = ("order_id", "placed_at", "sku", "quantity")
 _TIMES = frozenset({"placed_at", "paid_at", "shipped_at"})
 _NUMBERS = frozenset({"quantity", "unit_price_cents"})
@@ -209,7 +215,7 @@ _NUMBERS = frozenset({"quantity", "unit_price_cents"})
 
 def _rows(media_type: str, content: bytes, zone: tzinfo) -> Iterator[Read]:
     sheet = read_sheet(media_type, content, most_rows=MOST_ROWS)
-    columns = places(sheet.header, _COLUMNS, _NEEDED)
+    columns = places(sheet.header, COLUMNS, _NEEDED)
     if "unit_price" not in columns and "unit_price_cents" not in columns:
         raise cell_error(0, "unit_price", "missing", "the column is missing")
     for number, cells in enumerate(sheet.rows, 1):
@@ -222,7 +228,7 @@ def _table_row(row: int, cells: Sequence[Cell], columns: Mapping[str, int], zone
     try:
         for field, place in columns.items():
             cell = cells[place] if place < len(cells) else ""
-            if cell != "" and as_text(cell):
+            if field != REASON and cell != "" and as_text(cell):
                 plain[field] = _value(row, field, cell, zone)
     except Validation as invalid:
         return Read(row, None, plain.get("order_id"), invalid.errors)

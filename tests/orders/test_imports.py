@@ -1,5 +1,6 @@
 """Files of orders that were sold elsewhere (D6, D51, D54, D83)."""
 
+import csv
 import io
 import json
 from datetime import datetime
@@ -264,7 +265,6 @@ RETURN_OF_NOTHING = {
 BAD = [
     (row("b", currency="yuan"), "currency"),
     (row("b", placed_at="2024-06-01T10:00:00"), "placed_at"),
-    (row("b", placed_at="2034-06-01T10:00:00Z"), "placed_at"),
     (row("b", paid_at="2034-06-01T10:00:00Z"), "paid_at"),
     (row("b", quantity="1"), "quantity"),
     (row("b", colour="red"), "colour"),
@@ -286,6 +286,68 @@ async def test_what_is_wrong_in_a_file_is_named_by_row_and_column(shop: Shop, re
     problem = refused(await send(shop, lines(row("b-good"), record)), 422, "validation")
     assert (2, column) in places(problem)
     refused(await shop.get("/v1/orders/b-good"), 404, "not_found")
+
+
+async def test_an_order_from_the_future_is_quarantined_with_its_money_and_the_rest_comes_in(shop: Shop) -> None:
+    content = lines(row("q-now"), row("q-late", quantity=3, placed_at="2034-06-01T10:00:00Z"), row("q-late", "B002"))
+    problem = refused(await send(shop, content), 422, "validation")
+    assert (3, "placed_at") in places(problem), "rows of one order must agree, in the future too"
+    content = lines(row("q-now"), row("q-late", quantity=3, placed_at="2034-06-01T10:00:00Z"))
+    dry = accepted(await send(shop, content, dry_run="true"))
+    assert (dry["orders"], dry["quarantined_count"], await shop.types("q-late")) == (1, 1, [])
+    for _ in range(2):
+        body = accepted(await send(shop, content))
+        assert (body["orders"], body["errors"]) == (1, [])
+        assert body["quarantined"] == [{"row": 2, "order_id": "q-late", "placed_at": "2034-06-01T18:00:00+08:00"}]
+    refused(await shop.get("/v1/orders/q-late"), 404, "not_found")
+    told = await shop.events("q-late")
+    assert {(e.id, e.type, e.data.total_cents) for e in told} == {(told[0].id, "order.placed.v1", 300)}
+    assert told[0].time > told[0].recorded_time
+
+
+async def refusals(shop: Shop, content: bytes, media_type: str, accept: str, **params: Any) -> httpx2.Response:
+    async with shop.client(**{"Accept": accept, "Accept-Language": "zh"}) as client:
+        return await client.post(
+            "/v1/imports/orders", params=params, content=content, headers={"Content-Type": media_type}
+        )
+
+
+async def test_refused_rows_come_back_as_a_table_that_can_be_mended_and_sent_again(shop: Shop) -> None:
+    table = (
+        "订单号,下单时间,商品编码,数量,单价,平台\n"
+        "f-good,2024-06-01 10:00,A001,1,1,天猫\n"
+        "f-bad,2024-06-01 10:00,A001,1,1,天猫\n"
+        "f-bad,2024-06-01 10:00,B002,many,1,=1+1\n"
+    ).encode("gb18030")
+    answer = await refusals(shop, table, "text/csv", "text/csv")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "text/csv; charset=utf-8")
+    assert "refused-rows.csv" in answer.headers["content-disposition"]
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert rows[0] == ["订单号", "下单时间", "商品编码", "数量", "单价", "平台", "错误"]
+    assert [row[0] for row in rows[1:]] == ["f-bad", "f-bad"], "an order is refused as a whole"
+    assert (rows[2][5], rows[2][6]) == ("'=1+1", "quantity: not a whole number")
+    refused(await shop.get("/v1/orders/f-good"), 404, "not_found")
+    partly = await refusals(shop, table, "text/csv", "text/csv", partial="true")
+    assert (partly.status_code, partly.content) == (201, answer.content)
+    accepted(await shop.get("/v1/orders/f-good"))
+    mended = answer.content.decode("utf-8-sig").replace("many", "2").replace("'=1+1", "天猫")
+    accepted(await send(shop, mended.encode(), "text/csv"))
+    assert accepted(await shop.get("/v1/orders/f-bad"))["total_cents"] == 300
+
+
+async def test_refused_lines_come_back_as_lines(shop: Shop) -> None:
+    content = lines(row("g-good"), row("g-bad"), row("g-bad", "B002", quantity=0)) + b"\n{broken"
+    answer = await refusals(shop, content, JSONL, "application/x-ndjson", dry_run="true")
+    first, second, third = answer.content.splitlines()
+    assert (json.loads(first)["sku"], json.loads(second)["error"].partition(":")[0]) == ("A001", "quantity")
+    assert (answer.status_code, third) == (200, b"{broken")
+    mended = json.loads(second) | {"quantity": 1}
+    accepted(await send(shop, lines(json.loads(first), mended)))
+
+
+async def test_a_file_without_refused_rows_gives_an_empty_one(shop: Shop) -> None:
+    answer = await refusals(shop, chinese_table("utf-8").replace(b"t-1", b"t-none"), "text/csv", "text/csv")
+    assert (answer.status_code, answer.content.decode("utf-8-sig").strip()) == (201, f"{CHINESE},错误")
 
 
 async def test_rows_that_disagree_about_their_order_are_named(shop: Shop) -> None:

@@ -50,6 +50,26 @@ class News:
     seen: tuple[Seen, ...] = ()
 
 
+def by_now(news: News, now: datetime) -> News:
+    """The same, with nothing in it later than now: another shop's clock may be ahead, and what it tells is past."""
+    sale = news.sale
+    if sale is not None:
+        parcels = tuple(replace(one, shipped_at=min(one.shipped_at, now)) for one in sale.parcels)
+        sale = replace(sale, paid_at=_earlier(sale.paid_at, now), parcels=parcels)
+    return replace(
+        news,
+        sale=sale,
+        paid_at=_earlier(news.paid_at, now),
+        parcels=tuple(replace(one, shipped_at=min(one.shipped_at, now)) for one in news.parcels),
+        ending=None if news.ending is None else replace(news.ending, at=min(news.ending.at, now)),
+        seen=tuple(replace(one, scan=replace(one.scan, at=min(one.scan.at, now))) for one in news.seen),
+    )
+
+
+def _earlier(at: datetime | None, now: datetime) -> datetime | None:
+    return None if at is None else min(at, now)
+
+
 @dataclass(frozen=True, slots=True)
 class Around:
     """What has to be known besides: `kept` is the present consignee, `latest` the newest message taken before."""

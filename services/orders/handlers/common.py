@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from uuid import NAMESPACE_URL, uuid5
 
 from libs.events.transaction import Transaction
 from libs.service.errors import Conflict, NotFound, Validation, fault
 from services.orders import store as db
+from services.orders.domain import facts
 from services.orders.domain.policies import Policies, policies_of
 from services.orders.domain.state import Dated, Decided, Order
 from services.orders.domain.timers import Due, timers_of
@@ -80,3 +82,10 @@ async def refuse_taken(tx: Transaction, kind: str, key: str) -> None:
     """Raises Conflict when a payment, shipment, return or refund of this id exists."""
     if await db.find_owner(tx.session, tx.store, kind, key) is not None:
         raise Conflict(f"{key} exists with another content")
+
+
+def tell_quarantined(order: Order, tx: Transaction) -> None:
+    """Tell of an order from the future: nobody counts it, everybody can see that it is held back (D5, D64)."""
+    name = f"opswire:quarantined:{tx.store}:{order.order_id}:{order.placed_at.isoformat()}"
+    event_id = str(uuid5(NAMESPACE_URL, name))
+    tx.emit(facts.placed(order), time=order.placed_at, event_id=event_id)

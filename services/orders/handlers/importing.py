@@ -25,7 +25,7 @@ from services.orders.domain.policies import Policies
 from services.orders.domain.state import Dated, Line, Order, Refund
 from services.orders.domain.timers import Due, timers_of
 from services.orders.gathering import Error, Gathered, Told, problem_errors, row_error, with_goods
-from services.orders.handlers.common import policies
+from services.orders.handlers.common import policies, tell_quarantined
 from services.orders.handlers.placing import Kit, mark_service
 
 SLICE = 200
@@ -55,6 +55,7 @@ class Report:
     returns: int
     refunds: int
     errors: Sequence[Error]
+    quarantined: Sequence[Told] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,11 @@ async def take_in(gathered: Gathered, tx: Transaction, kit: Kit) -> tuple[dict[s
     return taken, _report(decided, taken)
 
 
-async def write(taken: dict[str, Taken], tx: Transaction, kit: Kit) -> None:
+async def write(taken: dict[str, Taken], gathered: Gathered, tx: Transaction, kit: Kit) -> None:
     """Write what was decided: orders, personal data, timers, events. Raises Transient when another call was quicker."""
+    for told in gathered.quarantined:
+        if isinstance(told.what, Sale) and told.order_id not in gathered.bad_orders:
+            tell_quarantined(told.what.order, tx)
     new = [one for one in taken.values() if one.before is None and one.after is not None]
     inserted = await db.insert_orders(tx.session, tx.store, [one.after for one in new if one.after])
     if len(inserted) < len(new):
@@ -216,6 +220,7 @@ def _report(gathered: Gathered, taken: dict[str, Taken]) -> Report:
         returns=sum(isinstance(what, GoodsBack) for what in told),
         refunds=sum(isinstance(what, MoneyBack) for what in told),
         errors=sorted(gathered.errors, key=lambda error: error["row"]),
+        quarantined=[one for one in gathered.quarantined if one.order_id not in gathered.bad_orders],
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from libs.events import strict_json
 from libs.events.failures import Transient
@@ -15,14 +14,14 @@ from libs.service.privacy import Pseudonyms, mask_text
 from libs.service.stores import StoreInfo
 from services.orders import inbox
 from services.orders import store as db
-from services.orders.domain import facts, imports, money, news
+from services.orders.domain import imports, money, news
 from services.orders.domain.imports import Circumstances, MoneyBack
-from services.orders.domain.news import Around, News
+from services.orders.domain.news import Around, News, by_now
 from services.orders.domain.review import Consignee
 from services.orders.domain.state import Order
 from services.orders.domain.timers import Due, timers_of
 from services.orders.gathering import with_goods
-from services.orders.handlers.common import FUTURE, policies, save, tell
+from services.orders.handlers.common import FUTURE, policies, save, tell, tell_quarantined
 from services.orders.handlers.placing import Kit, keep_consignee, kept_consignee, mark_service
 from services.orders.hooks import shopify, signed, woocommerce
 from services.orders.hooks.reading import Shop
@@ -153,13 +152,6 @@ def _quarantine(order: Order, told: News, tx: Transaction) -> Outcome:
     return Outcome("quarantined", order.order_id, told.told_at, "dated in the future", due_at=order.placed_at)
 
 
-def tell_quarantined(order: Order, tx: Transaction) -> None:
-    """Tell of an order from the future: nobody counts it, everybody can see that it is held back (D5, D64)."""
-    name = f"opswire:quarantined:{tx.store}:{order.order_id}:{order.placed_at.isoformat()}"
-    event_id = str(uuid5(NAMESPACE_URL, name))
-    tx.emit(facts.placed(order), time=order.placed_at, event_id=event_id)
-
-
 async def take(told: News, received_at: datetime, tx: Transaction, kit: Kit) -> Outcome:
     """Take the news in, or wait for the order that they are about."""
     before = await db.load_order(tx.session, tx.store, told.order_id, lock=True)
@@ -179,6 +171,7 @@ async def take(told: News, received_at: datetime, tx: Transaction, kit: Kit) -> 
 
 async def _checked(told: News, tx: Transaction) -> News:
     """The order with its services marked (D9). Raises Validation for sums that cannot be."""
+    told = by_now(told, tx.now)
     if told.sale is None:
         return told
     order = told.sale.order
