@@ -76,6 +76,7 @@ async def test_an_order_goes_from_hold_to_delivery_and_stock_follows(platform: P
         return bool(now["on_hand"] == 7 and now["allocated"] == 0)
 
     await until(has_left)
+    assert (await level(platform, "FACT"))["available"] == 3, "an order in quarantine takes no stock (D64)"
     accepted(await post(platform, "/v1/shipments/w-1-s/scans", {"status": "delivered"}))
     assert (await order_of(platform, "w-1"))["status"] == "delivered"
 
@@ -178,13 +179,16 @@ async def test_imported_orders_are_facts_whose_stock_follows(platform: Platform)
         "origin": "tmall",
         "tracking_number": "SF9",
     }
-    accepted(
-        await platform.client("orders").post(
-            "/v1/imports/orders", params=STORE, json=row, headers={"Content-Type": "application/x-ndjson"}
+    late = {**row, "order_id": "fact-0", "placed_at": "2034-06-01T10:00:00+08:00", "paid_at": "2034-06-01T11:00:00Z"}
+    for told in (late, row):
+        headers = {"Content-Type": "application/x-ndjson"}
+        body = accepted(
+            await platform.client("orders").post("/v1/imports/orders", params=STORE, json=told, headers=headers)
         )
-    )
+        assert (body["orders"], body["quarantined_count"]) == ((1, 0) if told is row else (0, 1))
 
     async def has_left() -> bool:
         return bool((await level(platform, "FACT"))["on_hand"] == 3)
 
     await until(has_left)
+    assert (await level(platform, "FACT"))["available"] == 3, "an order in quarantine takes no stock (D64)"

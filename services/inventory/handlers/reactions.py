@@ -1,6 +1,7 @@
 """What inventory does about the events of orders, campaigns and policy, and the table of who reacts to what."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from libs.events.codec import Envelope
@@ -28,6 +29,8 @@ from services.inventory.handlers.campaigns import end_campaign, take_plan
 from services.inventory.handlers.policies import take_policy
 
 STOREFRONT = "storefront"
+FUTURE = timedelta(minutes=5)
+"""An order dated further ahead of its acceptance is in quarantine (D64): it takes no stock."""
 
 
 async def follow_orders(envelopes: Sequence[Envelope[Any]], tx: Transaction) -> None:
@@ -49,7 +52,7 @@ def _cause(envelope: Envelope[Any], kind: str = "order", name: str | None = None
 def _place(envelope: Envelope[OrderPlaced]) -> c.Command | None:
     """A storefront's order has its hold already; one sold elsewhere is a fact (INV-5, D13)."""
     order = envelope.data
-    if order.origin == STOREFRONT:
+    if order.origin == STOREFRONT or envelope.time > envelope.recorded_time + FUTURE:
         return None
     return c.AcceptOutside(
         envelope.store,
