@@ -1,10 +1,14 @@
-"""Sends an import to the front doors: in chunks, with progress, and waits until what was sent has been applied."""
+"""Sends an import to the front doors: in chunks, with progress, and waits until what was sent has been applied.
+
+Every call may be repeated, so a service that is started again meanwhile only costs the time that takes.
+"""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import httpx2
@@ -18,6 +22,10 @@ from cli.platform_client import answered, front_door
 CHUNK_BYTES = 2_000_000
 LIST_CHUNK = 2_000
 SETTLE_SECONDS = 600.0
+PATIENCE_SECONDS = 60.0
+"""How long a service may be away, once the import has begun."""
+AGAIN_SECONDS = 0.5
+PASSING = (429, 502, 503, 504)
 LONG = httpx2.Timeout(120.0, connect=5.0)
 JSON_LINES = {"content-type": "application/x-ndjson"}
 
@@ -52,25 +60,23 @@ class Feed:
         await self._post_lists("/v1/adjustments", plan.write_offs)
         await self.applied(self.kpi, "kpi", "orders")
         await self.applied(self.kpi, "kpi", "catalog")
-        answered(await self.kpi.post(f"/v1/imports/{self.import_id}/end", params={"store": self.store}))
+        end = f"/v1/imports/{self.import_id}/end"
+        answered(await _patiently(self.kpi, "POST", end, params={"store": self.store}))
         return counts
 
     async def _put_skus(self, skus: Sequence[Record]) -> None:
         for chunk in _lists(skus):
-            answered(await self.inventory.put("/v1/skus", params=self.query, json=chunk, timeout=LONG))
+            answered(await _patiently(self.inventory, "PUT", "/v1/skus", params=self.query, json=chunk))
 
     async def _post_lists(self, path: str, records: Sequence[Record]) -> None:
         for chunk in _lists(records):
-            answered(await self.inventory.post(path, params=self.query, json=chunk, timeout=LONG))
+            answered(await _patiently(self.inventory, "POST", path, params=self.query, json=chunk))
 
     async def _post_orders(self, records: Sequence[Record], done: Progress) -> dict[str, int]:
         counts: dict[str, int] = {}
         for chunk, lines in _chunks(records):
-            answer = answered(
-                await self.orders.post(
-                    "/v1/imports/orders", params=self.query, content=chunk, headers=JSON_LINES, timeout=LONG
-                )
-            )
+            given: dict[str, Any] = {"params": self.query, "content": chunk, "headers": JSON_LINES}
+            answer = answered(await _patiently(self.orders, "POST", "/v1/imports/orders", **given))
             for name in ("new", "changed", "unchanged", "returns", "refunds"):
                 counts[name] = counts.get(name, 0) + int(answer[name])
             done("orders", lines)
@@ -87,9 +93,32 @@ class Feed:
                 calm = calm + 1 if waiting == 0 and lag == 0 else 0
 
 
+async def _patiently(client: httpx2.AsyncClient, method: str, path: str, **options: Any) -> httpx2.Response:
+    """The answer, asked again while the service is away or asks for patience."""
+    async for is_last in _turns():
+        try:
+            answer = await client.request(method, path, timeout=LONG, **options)
+        except httpx2.TransportError:
+            if is_last:
+                raise
+        else:
+            if is_last or answer.status_code not in PASSING:
+                return answer
+    raise AssertionError("the last turn returns or raises")
+
+
+async def _turns() -> AsyncIterator[bool]:
+    """Turns until patience ends, each with whether it is the last."""
+    until = monotonic() + PATIENCE_SECONDS
+    while monotonic() < until:
+        yield False
+        await asyncio.sleep(AGAIN_SECONDS)
+    yield True
+
+
 async def _metric(client: httpx2.AsyncClient, name: str, **labels: str) -> float | None:
     """A gauge of a service by its name and labels; None where it was not measured yet."""
-    page = await client.get("/metrics")
+    page = await _patiently(client, "GET", "/metrics")
     if not page.is_success:
         raise CommandFailed(f"{client.base_url} does not show its metrics: {page.status_code}")
     for family in text_string_to_metric_families(page.text):

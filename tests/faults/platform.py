@@ -31,8 +31,8 @@ def warm_starter() -> Iterator["subprocess.Popen[str]"]:
     )  # fmt: skip
     assert starter.stdin is not None
     assert starter.stdout is not None
-    assert starter.stdout.readline() == "ready\n"
     try:
+        assert starter.stdout.readline() == "ready\n"
         yield starter
     finally:
         starter.stdin.close()
@@ -93,11 +93,14 @@ class MortalPlatform(Platform):
         await self._until_ready(service, log)
 
     async def _keep(self, service: str) -> None:
+        """Start it again; one that cannot start, because its database is away, is tried again by and by."""
         while True:
             await self.lives[service].end(float("inf"))
             os.close(self.lives[service].watch)
             self.deaths[service] = self.deaths.get(service, 0) + 1
-            await self._bear(service)
+            with suppress(AssertionError):
+                await self._bear(service)
+            await asyncio.sleep(0.2)
 
     async def back(self, service: str) -> None:
         """Return when the service is ready again."""
@@ -145,11 +148,15 @@ class MortalPlatform(Platform):
 
 
 @asynccontextmanager
-async def mortal_platform(database_url: str, logs: Path, **environment: str) -> AsyncIterator[MortalPlatform]:
+async def mortal_platform(
+    database_url: str, logs: Path, kafka: str = "", topic_prefix: str = "", **environment: str
+) -> AsyncIterator[MortalPlatform]:
     """All five services, on a migrated database."""
     with warm_starter() as starter:
         make = partial(MortalPlatform, starter=starter)
-        platform = await prepared(make, database_url, logs=logs, environment=environment)
+        platform = await prepared(
+            make, database_url, logs=logs, environment=environment, kafka=kafka, topic_prefix=topic_prefix
+        )
         try:
             for service in SERVICES:
                 await platform.start(service)

@@ -57,7 +57,7 @@ def migrated_template() -> str:
 def _build_template(server: URL, name: str) -> None:
     draft = f"{name}_{uuid.uuid4().hex[:8]}"
     run_sql(server, f'create database "{draft}" template template0')
-    _in_own_loop(address(server.set(database=draft)))
+    migrate(address(server.set(database=draft)))
     # cut off whatever still listens there: a template must be free of connections when it is cloned
     run_sql(
         server,
@@ -66,8 +66,8 @@ def _build_template(server: URL, name: str) -> None:
     )
 
 
-def _in_own_loop(url: str) -> None:
-    """Migrations run their own event loop, so they get a thread of their own."""
+def migrate(url: str) -> None:
+    """Run every migration on a database. Migrations run their own event loop, so they get a thread of their own."""
     from libs.service.migration import migrate_all
 
     problems: list[BaseException] = []
