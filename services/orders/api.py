@@ -150,7 +150,12 @@ async def pay_order(order_id: Id, body: PaymentBody, call: Call, kit: Equipped) 
         async with call.read() as tx:
             return await answer(settled, tx)
 
-    return await call.once_then(action, settle, natural=(f"{order_id} payment", payment.payment_id))
+    try:
+        return await call.once_then(action, settle, natural=(f"{order_id} payment", payment.payment_id))
+    except NotFound:
+        async with call.begin() as tx:
+            await paying.note_stray(order_id, payment, tx)
+        raise
 
 
 @router.post("/v1/orders/{order_id}/cancel", scope="orders:write")

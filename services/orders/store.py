@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.service.errors import Conflict
 from services.orders import rows, tables
-from services.orders.domain.state import FINAL, Decision, Order, Refund, Status
+from services.orders.domain.state import FINAL, Decision, Order, Payment, Refund, Status
 from services.orders.domain.timers import Due, Timer
 from services.orders.rows import insert_rows
 
@@ -186,6 +186,12 @@ async def insert_refund_of_unknown_order(session: AsyncConnection, store: str, o
     """Keep a refund, known from a file, whose order was never seen here."""
     row = rows.refund_row(refund) | {"store": store, "order_id": order_id, "position": 0}
     await insert_rows(session, tables.refunds, [row])
+
+
+async def note_stray_payment(session: AsyncConnection, store: str, order_id: str, payment: Payment) -> None:
+    """Remember money for an order that is not there, so that the day's reconciliation lists it (ORD-3)."""
+    row = {name: getattr(payment, name) for name in ("payment_id", "method", "amount_cents", "currency", "paid_at")}
+    await insert_rows(session, tables.stray_payments, [{"store": store, "order_id": order_id, **row}])
 
 
 # personal data

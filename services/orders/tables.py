@@ -102,6 +102,19 @@ payments = Table(
     Index(None, "store", "paid_at"),
 )
 
+stray_payments = Table(
+    "stray_payments",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("payment_id", Text, primary_key=True),
+    Column("order_id", Text, nullable=False, comment="an order that was not there when the money was told of"),
+    Column("method", Text, nullable=False),
+    Column("amount_cents", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("paid_at", INSTANT, nullable=False),
+    Index(None, "store", "paid_at"),
+)
+
 shipments = Table(
     "shipments",
     METADATA,
@@ -237,6 +250,7 @@ OF_STORE = (
     orders,
     consignees,
     payments,
+    stray_payments,
     shipments,
     returns,
     refunds,

@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from libs.events.contracts import PolicyChanged, StockAllocated, StockRefused
 from libs.events.contracts.inventory import RefusedLine
-from tests.orders.conftest import Shop, accepted, payment_json, pointers, refused
+from tests.orders.conftest import Shop, accepted, line_json, payment_json, pointers, refused
 from tests.orders.samples import NOON
 
 
@@ -235,3 +237,34 @@ async def test_the_day_lists_what_does_not_fit(shop: Shop) -> None:
         "rec-fine": "refund_without_return",
     }
     assert (found["payments"], found["payments_cents"], found["refunds_cents"]) == (3, 31_400, 100)
+
+
+async def test_each_list_of_the_day_is_there_and_a_payment_leaves_it_when_its_order_comes(shop: Shop) -> None:
+    shop.wait(days=30)
+    at = shop.now.isoformat()
+    day = (shop.now + timedelta(hours=8)).date().isoformat()
+    await shop.place("lists-more", placed_at=at)
+    await shop.pay("lists-more", 15_700, paid_at=at)
+    stray = payment_json("p-stray", 700, paid_at=at)
+    for _ in range(2):
+        refused(await shop.post("/v1/orders/lists-late/payments", stray), 404, "not_found")
+    failed = payment_json("p-failed", 700, paid_at=at, status="failed")
+    refused(await shop.post("/v1/orders/lists-late/payments", failed), 404, "not_found")
+    found = accepted(await shop.get("/v1/reconciliation", day=day))
+    assert [(i["order_id"], i["payment_id"], i["found_cents"]) for i in found["paid_without_order"]] == [
+        ("lists-late", "p-stray", 700)
+    ]
+    assert [(i["order_id"], i["expected_cents"], i["found_cents"]) for i in found["paid_other_amount"]] == [
+        ("lists-more", 15_600, 15_700)
+    ]
+    assert found["counts"] == {"paid_without_order": 1, "paid_other_amount": 1, "refund_without_return": 0}
+    assert await shop.events("lists-late") == []
+    await shop.place("lists-late", placed_at=at, lines=[line_json("A001", 1, 700)])
+    accepted(await shop.post("/v1/orders/lists-late/payments", stray))
+    assert accepted(await shop.get("/v1/reconciliation", day=day))["paid_without_order"] == []
+    assert accepted(await shop.get("/v1/reconciliation", day=day, key="other"))["items"] == []
+
+
+@pytest.mark.parametrize("day", ["", "2024-07", "2024-02-30", "yesterday"])
+async def test_a_day_that_is_none_is_refused(shop: Shop, day: str) -> None:
+    refused(await shop.get("/v1/reconciliation", day=day), 422, "validation")

@@ -29,6 +29,12 @@ async def pay(order_id: str, payment: Payment, tx: Transaction, *, guard: Guard)
     return await save(tx, tx.store, before, life.pay(before, payment, promise=promise, is_first_order=not buyers))
 
 
+async def note_stray(order_id: str, payment: Payment, tx: Transaction) -> None:
+    """Money came in for an order that is not there: the caller is told so, and the day's reconciliation too (ORD-3)."""
+    if payment.status == "succeeded":
+        await db.note_stray_payment(tx.session, tx.store, order_id, payment)
+
+
 def needs_stock(order: Order) -> bool:
     """Whether a hold waits to become the order's own."""
     return order.status is Status.PAID and order.hold is not None and order.hold.state is not HoldState.ALLOCATED

@@ -354,6 +354,23 @@ def upgrade() -> None:
         schema="orders",
     )
     op.create_table(
+        "stray_payments",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("payment_id", sa.Text(), nullable=False),
+        sa.Column(
+            "order_id", sa.Text(), nullable=False, comment="an order that was not there when the money was told of"
+        ),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("amount_cents", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("store", "payment_id", name=op.f("pk_stray_payments")),
+        schema="orders",
+    )
+    op.create_index(
+        op.f("ix_stray_payments_store_paid_at"), "stray_payments", ["store", "paid_at"], unique=False, schema="orders"
+    )
+    op.create_table(
         "timers",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False, comment="unpaid, complete, backorder"),
@@ -409,6 +426,7 @@ def upgrade() -> None:
         "returns",
         "shipments",
         "skus",
+        "stray_payments",
         "timers",
         "webhook_sources",
     )
