@@ -1,11 +1,10 @@
 """What people bring and define: spend, costs, measures, competitors; campaigns, targets, experiments; imports."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
-from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from libs.events import strict_json
@@ -14,12 +13,12 @@ from libs.events.contracts import AdSpent, CompetitorSeen, CostEntered, Event, I
 from libs.events.scrub import scrubbed
 from libs.events.transaction import Transaction
 from libs.service.call import Answer, Call, CallContext
-from libs.service.errors import InvalidBody, NotFound, TooLarge, Validation, fault
+from libs.service.errors import NotFound, Validation, fault
 from libs.service.pagination import Page, listing
 from libs.service.privacy import mask_text
-from libs.service.routes import Body, Router, decode_json, validate
-from libs.service.sheets import Cell, Sheet, as_text, read_sheet
+from libs.service.routes import Body, Router
 from services.kpi import bodies, openapi
+from services.kpi.brought_tables import SPEND, bounded, entries_of
 from services.kpi.calendar import calendar_of
 from services.kpi.definitions import (
     CAMPAIGN,
@@ -35,7 +34,6 @@ from services.kpi.imports import end_import, open_import
 from services.kpi.ingest import has_its_hour
 from services.kpi.kpis import find_kpi
 
-MOST_ITEMS = 1_000
 FUTURE = timedelta(minutes=5)
 """A report from further ahead than this is refused: it would win over every later one (D5, D10)."""
 
@@ -52,7 +50,7 @@ async def report_spend(call: Call) -> Response:
 
     The same channel, source, campaign, plan, SKU, creative and period again replaces what was reported before.
     """
-    entries = _entries(call, bodies.AdSpend)
+    entries = bounded(await entries_of(call, bodies.AdSpend, SPEND))
     calendar = calendar_of((await call.store_info()).zone.key)
     events = [AdSpent(**_fields(entry, "reported_at")) for entry in entries]
     for index, event in enumerate(events):
@@ -65,21 +63,21 @@ async def report_spend(call: Call) -> Response:
 @router.post("/v1/measures", scope="kpi:write", status_code=201, large=True)
 async def enter_measures(body: list[bodies.Measure], call: Call) -> Response:
     """Figures of days or months that a person or a file brings (KPI-9). All or nothing."""
-    events = [MeasureEntered(**_fields(entry), by=call.actor) for entry in _bounded(body)]
+    events = [MeasureEntered(**_fields(entry), by=call.actor) for entry in bounded(body)]
     return await _bring(call, events, [None] * len(events))
 
 
 @router.post("/v1/costs", scope="kpi:write", status_code=201, large=True)
 async def enter_costs(body: list[bodies.Cost], call: Call) -> Response:
     """Costs of days or months (KPI-11). All or nothing; the same category, period, SKU and campaign again replaces."""
-    events = [CostEntered(**_fields(entry), by=call.actor) for entry in _bounded(body)]
+    events = [CostEntered(**_fields(entry), by=call.actor) for entry in bounded(body)]
     return await _bring(call, events, [None] * len(events))
 
 
 @router.post("/v1/competitors", scope="kpi:write", status_code=201, large=True)
 async def log_competitors(body: list[bodies.Competitor], call: Call) -> Response:
     """Rivals' prices that were seen (ALR-18). All or nothing; the very same entry again counts once."""
-    entries = _bounded(body)
+    entries = bounded(body)
     currency = (await call.store_info()).currency
     events = [CompetitorSeen(**{"currency": currency, **_fields(entry, "seen_at")}, by=call.actor) for entry in entries]
     times = [_not_ahead(index, "seen_at", entry.seen_at, call) for index, entry in enumerate(entries)]
@@ -122,45 +120,6 @@ def _not_ahead(index: int, name: str, time: datetime | None, call: CallContext) 
 
 def _bad(index: int, name: str, code: str, message: str) -> Validation:
     return Validation(f"entry {index}: {name} {message}", errors=[fault(f"/{index}/{name}", code, message)])
-
-
-def _bounded(entries: list[T]) -> list[T]:
-    if len(entries) > MOST_ITEMS:
-        raise TooLarge(f"{len(entries)} entries, at most {MOST_ITEMS} a call")
-    return entries
-
-
-def _entries(call: CallContext, model: type[T]) -> list[T]:
-    """The entries of a JSON array, or of a table whose columns have the fields' names."""
-    adapter = TypeAdapter(list[model])  # type: ignore[valid-type]
-    if call.content_type in ("", "application/json"):
-        entries: list[T] = validate(adapter, call.content, decode_json(call.content))
-        return _bounded(entries)
-    rows = _rows(read_sheet(call.content_type, call.content))
-    table: list[T] = validate(adapter, strict_json.dumps(rows), rows)
-    return table
-
-
-_WHOLE_NUMBERS = frozenset({"impressions", "clicks", "spend_cents"})
-
-
-def _rows(sheet: Sheet) -> list[dict[str, Any]]:
-    """The rows by column, without empty cells and rows."""
-    if len(set(sheet.header)) != len(sheet.header):
-        raise InvalidBody("a column is named twice")
-    rows = [
-        {name: _typed(name, cell) for name, cell in zip(sheet.header, row, strict=False) if cell != ""}
-        for row in sheet.rows
-    ]
-    return [row for row in rows if row]
-
-
-def _typed(name: str, cell: Cell) -> str | int:
-    """A count as a number, a date of a spreadsheet as a day; what is neither stays a text, refused with its place."""
-    if isinstance(cell, date):
-        return f"{cell:%Y-%m-%d}"
-    value = as_text(cell)
-    return int(value) if name in _WHOLE_NUMBERS and value.isdecimal() and len(value) < 19 else value
 
 
 # imports
