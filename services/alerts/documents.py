@@ -14,7 +14,7 @@ from libs.service.audit import audit
 from services.alerts.domain.documents import Document, Scope, Setting, changes_nothing, policy_id, scope_key
 from services.alerts.store import documents as kept
 
-__all__ = ["Document", "Setting", "history", "latest", "list_valid", "load", "save"]
+__all__ = ["Document", "Setting", "history", "latest", "list_valid", "load", "save", "versions"]
 
 
 async def save(setting: Setting, *, of: str, by: str, tx: Transaction) -> Document:
@@ -94,3 +94,8 @@ async def list_valid(
 async def history(of: str, kind: str, key: str, tx: Transaction) -> list[Document]:
     """Every version of every scope, in the order of writing."""
     return await kept.list_history(of, kind, key, tx)
+
+
+async def versions(of: str, kind: str, tx: Transaction) -> list[Document]:
+    """Every version of a kind, for those who judge the past by what was valid then; what holds comes last."""
+    return await kept.list_versions(of, kind, tx)

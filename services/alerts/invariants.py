@@ -17,7 +17,9 @@ _CHECKS = {
     "an incident has recovered when all of its alerts have": """
         SELECT i.store, i.incident_id, a.firing::text || ' firing', coalesce(i.recovered_at::text, 'not recovered')
         FROM alerts.incident i CROSS JOIN LATERAL (SELECT count(*) AS firing FROM jsonb_array_elements(i.alerts) AS x
-        WHERE x ->> 'recovered_at' IS NULL) AS a WHERE (a.firing = 0) <> (i.recovered_at IS NOT NULL)
+        WHERE x ->> 'recovered_at' IS NULL
+        AND x ->> 'rule' NOT IN ('incident_unacknowledged', 'cause_missing')) AS a
+        WHERE (a.firing = 0) <> (i.recovered_at IS NOT NULL)
     """,
     "a resolved incident has its record": """
         SELECT store, incident_id, 'a record', 'none' FROM alerts.incident
@@ -30,7 +32,8 @@ _CHECKS = {
     """,
     "an alert is told once on a channel": """
         SELECT store, alert_id || ' on ' || channel || ': ' || type, 1, count(*) FROM alerts.delivery
-        WHERE alert_id IS NOT NULL GROUP BY store, alert_id, channel, type HAVING count(*) > 1
+        WHERE alert_id IS NOT NULL AND status IN ('pending', 'sent', 'failed')
+        GROUP BY store, alert_id, channel, type HAVING count(*) > 1
     """,
     "a message is settled, or waits to be sent": """
         SELECT store, notification_id, CASE WHEN status = 'pending' THEN 'a time to be sent' ELSE 'settled' END,

@@ -1,12 +1,13 @@
 """Who is told: a message for every channel whose routes match, as a row beside the incident (P6)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from libs.events.contracts import NotificationFolded
 from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
 from services.alerts import wire
-from services.alerts.domain.incidents import Change, Incident, Told
+from services.alerts.domain.incidents import Change, Incident, Mute, Told, Withheld
 from services.alerts.rules import Severity
 from services.alerts.store import ledger
 from services.alerts.store.ledger import Channel
@@ -18,7 +19,16 @@ async def add_notifications(change: Change, tx: Transaction) -> None:
         return
     channels = await ledger.list_channels(change.incident.store, tx)
     wanting = [channel for channel in channels if channel.enabled and wants(channel, change.incident)]
-    await ledger.add_deliveries([_row(channel, change, tx) for channel in wanting], tx)
+    rows = [_row(channel, change, tx) for channel in wanting]
+    await ledger.add_deliveries(rows, tx)
+    if change.mute is not None and change.mute.status is Withheld.FOLDED:
+        _tell_folded(rows, change.mute, tx)
+
+
+def _tell_folded(rows: Sequence[Mapping[str, Any]], mute: Mute, tx: Transaction) -> None:
+    for row in rows:
+        about = {name: row[name] for name in ("notification_id", "channel", "alert_id", "incident_id")}
+        tx.emit(NotificationFolded(**about, attempt=0, reason=mute.by), store=row["store"])
 
 
 def wants(channel: Channel, incident: Incident) -> bool:
@@ -42,6 +52,7 @@ def _row(channel: Channel, change: Change, tx: Transaction) -> dict[str, Any]:
         tx,
         incident_id=incident.incident_id,
         alert_id=change.alert.alert_id if change.alert else None,
+        mute=change.mute,
     )
 
 
@@ -53,8 +64,9 @@ def delivery_row(
     *,
     incident_id: str | None = None,
     alert_id: str | None = None,
+    mute: Mute | None = None,
 ) -> dict[str, Any]:
-    """A message that waits to be sent."""
+    """A message that waits to be sent; or, `mute`, one that is written down with the reason why it is not."""
     return {
         "store": channel.store,
         "notification_id": f"nt_{uuid7(tx.now)}",
@@ -63,9 +75,10 @@ def delivery_row(
         "incident_id": incident_id,
         "alert_id": alert_id,
         "body": {"type": type_, "timestamp": tx.now.isoformat(), "data": data},
-        "status": "pending",
-        "reason": "route",
+        "status": mute.status.value if mute else "pending",
+        "reason": mute.by if mute else "route",
         "attempts": 0,
         "created_at": tx.now,
-        "due_at": tx.now,
+        "due_at": None if mute else tx.now,
+        "settled_at": tx.now if mute else None,
     }

@@ -1,6 +1,21 @@
 """The tables of alerts."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Identity, Index, Integer, Numeric, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from libs.events.tables import journal_table
@@ -35,7 +50,14 @@ INCIDENT = Table(
     Column("record", JSONB, nullable=True),
     Column("previous", Text, nullable=True),
     Column("retroactive", Boolean, nullable=False),
+    Column("muted", Text, nullable=True, comment="the silence or incident because of which nobody is told"),
+    Column("level", Integer, nullable=False, comment="how often it has gone up"),
+    Column("escalate_at", INSTANT, nullable=True, comment="when it goes up unless somebody acknowledges it"),
+    Column("cause_due_at", INSTANT, nullable=True, comment="by when the cause of a figure that fell is recorded"),
     Column("version", Integer, nullable=False),
+    Index(None, "escalate_at", postgresql_where=text("escalate_at IS NOT NULL")),
+    Index(None, "cause_due_at", postgresql_where=text("cause_due_at IS NOT NULL")),
+    Index("ix_incident_muted", "store", postgresql_where=text("muted IS NOT NULL")),
     Index("uq_incident_standing", "store", "key", unique=True, postgresql_where=text("status <> 'resolved'")),
     Index(None, "store", "opened_at", "incident_id"),
 )
@@ -190,11 +212,11 @@ CHANGE = Table(
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("store", Text, nullable=False),
     Column("at", INSTANT, nullable=False),
-    Column("kind", Text, nullable=False, comment="price, title, image, listed, delisted, sold_out, back_in, competitor"),
-    Column("sku", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment="price, title, listed, sold_out, competitor, count, report ..."),
+    Column("subject", Text, nullable=False, comment="a SKU; a report; a warehouse"),
     Column("data", JSONB, nullable=False),
     Index(None, "store", "at"),
-    Index(None, "store", "sku", "kind", "at"),
+    Index(None, "store", "subject", "kind", "at"),
 )
 """What was changed, for the evidence of incidents (ALR-13)."""
 
@@ -262,3 +284,142 @@ PULSE = Table(
     Index(None, "hour"),
 )
 """When events of a topic happened, to know how long it is usually silent."""
+
+# the desk
+
+CONVERSATION = Table(
+    "conversation",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("conversation_id", Text, primary_key=True),
+    Column("customer_id", Text, nullable=True),
+    Column("customer_tier", Text, nullable=True),
+    Column("order_id", Text, nullable=True),
+    Column("sku", Text, nullable=True),
+    Column("via", Text, nullable=True),
+    Column("subject", Text, nullable=True),
+    Column("class", Text, nullable=True, comment="null while nobody has said one"),
+    Column("is_complex", Boolean, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("opened_at", INSTANT, nullable=False),
+    Column("resolved_at", INSTANT, nullable=True),
+    Column("breached", Boolean, nullable=False),
+    Column("imported", Boolean, nullable=False),
+    Column("settled_at", INSTANT, nullable=False, comment="before this its running clocks are not judged"),
+    Column("known_until", INSTANT, nullable=False, comment="up to when its running clocks have been judged"),
+    Column("recount", Boolean, nullable=False, comment="its policies have changed"),
+    Column("version", BigInteger, nullable=False),
+    Index(None, "store", "opened_at", "conversation_id"),
+    Index("ix_conversation_breached", "store", "opened_at", "conversation_id", postgresql_where=text("breached")),
+    Index("ix_conversation_recount", "store", "conversation_id", postgresql_where=text("recount")),
+    Index("ix_conversation_unresolved", "store", "conversation_id", postgresql_where=text("status <> 'resolved'")),
+)
+
+CONVERSATION_FACT = Table(
+    "conversation_fact",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("conversation_id", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("did", Text, nullable=False),
+    Column("at", INSTANT, nullable=False),
+    Column("data", JSONB, nullable=False),
+)
+"""The log of a conversation: its clocks follow from it, whatever the order of arrival."""
+
+CLOCK = Table(
+    "clock",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("conversation_id", Text, primary_key=True),
+    Column("policy", Text, primary_key=True),
+    Column("since", INSTANT, primary_key=True, comment="the version of the policy: when it came into force"),
+    Column("kind", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("class", Text, nullable=False),
+    Column("limit_seconds", BigInteger, nullable=False),
+    Column("started_at", INSTANT, nullable=False),
+    Column("due_at", INSTANT, nullable=False),
+    Column("stopped_at", INSTANT, nullable=True),
+    Column("elapsed_us", BigInteger, nullable=False, comment="service time in microseconds"),
+    Column("state", Text, nullable=False),
+    Column("agent_id", Text, nullable=True),
+    Column("judges", Boolean, nullable=False, comment="figures count it: its version was valid when it started"),
+    Column("warned", Boolean, nullable=False),
+    Column("fired", Boolean, nullable=False),
+    Column("alerting", Boolean, nullable=False, comment="told, and not recovered"),
+    Column("timer_at", INSTANT, nullable=True, comment="when to judge it; null: only another event changes it"),
+    Column("version", BigInteger, nullable=False),
+    Index("ix_clock_timer_at", "timer_at", postgresql_where=text("timer_at IS NOT NULL")),
+    Index("ix_clock_judged", "store", "policy", "started_at", postgresql_where=text("judges")),
+)
+
+FOLLOW_UP = Table(
+    "follow_up",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("kind", Text, primary_key=True, comment="complaint or review"),
+    Column("id", Text, primary_key=True),
+    Column("started_at", INSTANT, nullable=True),
+    Column("stopped_at", INSTANT, nullable=True),
+    Column("said_at", INSTANT, nullable=True, comment="when the latest word was said"),
+    Column("said_id", Text, nullable=True),
+    Column("data", JSONB, nullable=False),
+    Column("imported", Boolean, nullable=False),
+    Column("settled_at", INSTANT, nullable=False, comment="before this it is not judged"),
+    Column("known_until", INSTANT, nullable=False, comment="up to when it has been judged"),
+    Column("due_at", INSTANT, nullable=True),
+    Column("state", Text, nullable=False),
+    Column("warned", Boolean, nullable=False),
+    Column("fired", Boolean, nullable=False),
+    Column("alerting", Boolean, nullable=False),
+    Column("timer_at", INSTANT, nullable=True),
+    Index("ix_follow_up_timer_at", "timer_at", postgresql_where=text("timer_at IS NOT NULL")),
+    Index(None, "store", "kind", "started_at", "id"),
+)
+"""Complaints until they are settled, bad reviews until they are answered (SRV-3, SRV-8)."""
+
+QUARANTINED = Table(
+    "quarantined",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("key", LargeBinary, primary_key=True),
+    Column("topic", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("time", INSTANT, nullable=False),
+    Column("quarantined_at", INSTANT, nullable=False),
+)
+"""Events from the future: they change nothing (D5)."""
+
+VIOLATION = Table(
+    "violation",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("violation_id", Text, primary_key=True),
+    Column("rule", Text, nullable=False),
+    Column("sku", Text, nullable=True),
+    Column("points", Double, nullable=False),
+    Column("penalised", Boolean, nullable=False),
+    Column("appeal_due", INSTANT, nullable=True),
+    Column("at", INSTANT, nullable=False),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("by", Text, nullable=False),
+    Index(None, "store", "at", "violation_id"),
+)
+
+COMPETITOR = Table(
+    "competitor",
+    METADATA,
+    Column("store", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("rival", Text, primary_key=True),
+    Column("seen_at", INSTANT, primary_key=True),
+    Column("price_cents", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("offer", Text, nullable=True),
+    Column("link", Text, nullable=True),
+    Column("recorded_at", INSTANT, nullable=False),
+    Column("event_id", Text, nullable=False),
+)
+"""What rivals asked for what the store sells too: evidence for a fallen conversion (ALR-13, ALR-18)."""

@@ -1,6 +1,7 @@
 """Incidents in words, in both languages."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal
 
@@ -16,11 +17,28 @@ def title(rule: str, about: Mapping[str, str], name: str, figures: Mapping[str, 
     return str(template.format_map(_Forgiving(values)))
 
 
+_DIMENSIONS: Mapping[str, tuple[str, str]] = {
+    "channel": ("", ""),
+    "campaign": ("活动 ", "Campaign "),
+    "plan": ("计划 ", "Plan "),
+}
+_CHANNELS: Mapping[str, str] = {
+    "natural_search": "自然搜索",
+    "paid": "付费推广",
+    "social": "社交",
+    "direct": "直接访问",
+    "referral": "引荐",
+    "other": "其他",
+}
+
+
 def _named(about: Mapping[str, str], name: str, language: Language) -> str:
     if "sku" in about:
         return f"{about['sku']} {name}".strip()
-    if "channel" in about:
-        return f"{about['channel']} "
+    for dimension, (zh, en) in _DIMENSIONS.items():
+        if dimension in about:
+            value = about[dimension]
+            return f"{en}{value} " if language == "en" else f"{zh}{_CHANNELS.get(value, value)} "
     return "" if language == "en" else "全店"
 
 
@@ -34,3 +52,13 @@ class _Forgiving(dict[str, Any]):
 def percent(ratio: float) -> str:
     """Such as 2.47%."""
     return f"{(Decimal(str(ratio)) * 100).quantize(Decimal('0.01'), ROUND_HALF_UP)}%"
+
+
+def money(cents: int) -> str:
+    """Such as 156.00."""
+    return f"{(Decimal(cents) / 100).quantize(Decimal('0.01'), ROUND_HALF_UP)}"
+
+
+def instant(at: datetime) -> str:
+    """Such as 2024-07-01 17:00, by the clock it was given in."""
+    return f"{at:%Y-%m-%d %H:%M}"

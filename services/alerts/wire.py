@@ -46,6 +46,8 @@ def incident_body(
         "record": incident.record,
         "previous": incident.previous,
         "retroactive": incident.retroactive,
+        "muted": incident.muted,
+        "level": incident.level,
         "version": incident.version,
         "timeline": [{"at": row.at, "kind": row.kind, "by": row.by, "text": row.text} for row in timeline],
         "notifications": [
@@ -58,6 +60,13 @@ def incident_body(
 def incident_title(incident: Incident, language: Language) -> str:
     """The one line of an incident."""
     return texts.title(incident.rule, incident.about, incident.name, incident.figures, language)
+
+
+def scope_text(incident: Incident) -> str:
+    """What an incident concerns, for its record: SKU A001; 5 orders."""
+    about = [f"{name} {value}" for name, value in sorted(incident.about.items())]
+    orders = incident.figures.get("orders")
+    return "; ".join([*about, *([f"{orders} orders"] if isinstance(orders, int) else [])]) or "store"
 
 
 def notification_body(delivery: Delivery) -> dict[str, Any]:

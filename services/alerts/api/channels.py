@@ -95,7 +95,6 @@ def channel_routes(sender: Sender, allowed: AllowList) -> Router:
                 call.store,
                 channel=channel,
                 status=status,
-                incident_id=None,
                 after=(after[0], after[1]) if after else None,
                 limit=page.fetch,
                 tx=tx,

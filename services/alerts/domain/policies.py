@@ -73,9 +73,7 @@ CATEGORY = ("category",)
 
 POLICIES: tuple[Policy, ...] = (
     Policy("hold", "D18", 15, whole_number(1, 1440), "下单后库存保留的分钟数", "minutes that a checkout holds stock"),
-    Policy(
-        "unpaid_timeout", "D17", 24, number(0, 8760), "未付款订单取消前的小时数", "hours to pay"
-    ),
+    Policy("unpaid_timeout", "D17", 24, number(0, 8760), "未付款订单取消前的小时数", "hours to pay"),
     Policy("ship_promise", "ORD-4", 48, number(0, 8760), "付款后承诺发货的小时数", "hours from payment to shipment"),
     Policy("return_window", "ORD-6", 7, number(0, 365), "无理由退货的天数", "days in which a return needs no reason"),
     Policy("refund_at_once", "ORD-6", False, switch, "验货前即可退款", "refund before inspection"),

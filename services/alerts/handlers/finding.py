@@ -1,20 +1,20 @@
 """What becomes of findings: incidents are opened, joined and recovered, and people are told (ALR-15)."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from libs.events.contracts import (
-    AlertFired,
-    AlertRecovered,
-    IncidentEscalated,
-    IncidentOpened,
-)
+from libs.events.contracts import AlertFired, AlertRecovered, IncidentEscalated, IncidentOpened
 from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
+from services.alerts import staff
 from services.alerts.domain import incidents as domain
-from services.alerts.domain.incidents import Alert, Change, Finding, Incident, Told
+from services.alerts.domain.handling import FALLEN, cause_due
+from services.alerts.domain.incidents import Alert, Change, Finding, Incident, Opening, Told, Withheld
+from services.alerts.handlers.muting import circumstances
 from services.alerts.routing import add_notifications
+from services.alerts.rulebook import Rulebook
+from services.alerts.rules import RULE
 from services.alerts.store import incidents
 from services.alerts.wire import incident_title
 
@@ -23,9 +23,11 @@ async def found(finding: Finding, of: str, tx: Transaction) -> Incident:
     """A rule's condition holds: open an incident or join the one that stands, and have people told (ALR-15)."""
     await incidents.lock_matter(of, finding.key, tx)
     standing = await incidents.load_standing(of, finding.key, tx)
-    previous = None if standing else await incidents.load_previous(of, finding.key, tx)
-    ids = (f"inc_{uuid7(tx.now)}", f"al_{uuid7(tx.now)}")
-    change = domain.fire(finding, standing, store=of, ids=ids, previous=previous, now=tx.now)
+    known = await circumstances(finding.rule.id, finding.about, of, tx)
+    if standing is None:
+        change = domain.begin(finding, of, new_alert_id(tx), await _opening(finding, of, tx), known)
+    else:
+        change = domain.join(finding, standing, new_alert_id(tx), known)
     await _settle(change, f"rule:{finding.rule.id}", tx, opened=standing is None)
     return change.incident
 
@@ -34,14 +36,47 @@ async def recovered(of: str, key: str, rules: Sequence[str], at: datetime, tx: T
     """The condition of these rules holds no more."""
     await incidents.lock_matter(of, key, tx)
     standing = await incidents.load_standing(of, key, tx)
-    change = domain.recover(standing, rules, at, tx.now) if standing else None
+    known = await circumstances(standing.rule, standing.about, of, tx) if standing else None
+    change = domain.recover(standing, rules, at, known) if standing and known else None
     if change is None or change.alert is None:
         return
-    incident = change.incident
-    await incidents.save_incident(incident, tx)
-    await incidents.add_to_timeline(incident, "recovered", f"rule:{change.alert.rule}", "", tx, at=at)
-    tx.emit(AlertRecovered(**alert_fields(incident, change.alert)), store=of, time=at)
+    await incidents.save_incident(change.incident, tx)
+    await incidents.add_to_timeline(change.incident, "recovered", f"rule:{change.alert.rule}", "", tx, at=at)
+    tell_ended(change, at, tx)
     await add_notifications(change, tx)
+
+
+def new_alert_id(tx: Transaction) -> str:
+    """Of an alert that fires now."""
+    return f"al_{uuid7(tx.now)}"
+
+
+async def _opening(finding: Finding, of: str, tx: Transaction) -> Opening:
+    """Who owns a new incident, and its deadlines (ALR-12)."""
+    previous = await incidents.load_previous(of, finding.key, tx)
+    people = await staff.load(of, tx)
+    return Opening(
+        incident_id=f"inc_{uuid7(tx.now)}",
+        previous=previous,
+        owner=people.owner_for(finding.rule.role, tx.now),
+        escalate_at=await escalation_time(of, finding.about, tx),
+        cause_due_at=await _cause_due_at(finding, of, tx),
+    )
+
+
+async def escalation_time(of: str, about: Any, tx: Transaction) -> datetime | None:
+    """When an incident that nobody acknowledges goes up; None where the store does not want it."""
+    terms = await Rulebook(tx).terms(RULE["incident_unacknowledged"], of, about)
+    return tx.now + timedelta(minutes=terms.numbers["minutes"]) if terms else None
+
+
+async def _cause_due_at(finding: Finding, of: str, tx: Transaction) -> datetime | None:
+    book = Rulebook(tx)
+    terms = await book.terms(RULE["cause_missing"], of, finding.about) if finding.rule.id in FALLEN else None
+    if terms is None:
+        return None
+    opened_at = finding.at.astimezone(await book.zone(of))
+    return cause_due(opened_at, terms.numbers["late_hour"], terms.numbers["next_day_hour"])
 
 
 async def _settle(change: Change, by: str, tx: Transaction, *, opened: bool) -> None:
@@ -51,6 +86,7 @@ async def _settle(change: Change, by: str, tx: Transaction, *, opened: bool) -> 
     await incidents.save_incident(incident, tx)
     words = incident_title(incident, "en")
     await incidents.add_to_timeline(incident, "opened" if opened else alert.reason, by, words, tx, at=alert.fired_at)
+    await _write_mute(change, tx)
     tx.emit(AlertFired(**alert_fields(incident, alert)), store=incident.store, time=alert.fired_at)
     if opened:
         tx.emit(
@@ -59,13 +95,30 @@ async def _settle(change: Change, by: str, tx: Transaction, *, opened: bool) -> 
             time=incident.opened_at,
         )
     elif change.told is Told.ESCALATED:
-        tx.emit(
-            IncidentEscalated(**incident_fields(incident, by), reason="severity"), store=incident.store, time=tx.now
-        )
+        tell_escalated(incident, by, "severity", tx)
     await add_notifications(change, tx)
 
 
+async def _write_mute(change: Change, tx: Transaction) -> None:
+    mute = change.mute
+    if mute is not None and mute.status is not Withheld.FOLDED:
+        await incidents.add_to_timeline(change.incident, mute.status.value, mute.by, mute.why, tx)
+
+
+def tell_escalated(incident: Incident, by: str, reason: str, tx: Transaction) -> None:
+    """Publish that an incident went up, or became more severe."""
+    escalated = IncidentEscalated(**incident_fields(incident, by), reason=reason, level=incident.level)
+    tx.emit(escalated, store=incident.store, time=tx.now)
+
+
+def tell_ended(change: Change, at: datetime, tx: Transaction) -> None:
+    """Publish the alerts that are over."""
+    for alert in change.ended:
+        tx.emit(AlertRecovered(**alert_fields(change.incident, alert)), store=change.incident.store, time=at)
+
+
 def alert_fields(incident: Incident, alert: Alert) -> dict[str, Any]:
+    """What events about an alert say."""
     return {
         "alert_id": alert.alert_id,
         "incident_id": incident.incident_id,
@@ -80,6 +133,7 @@ def alert_fields(incident: Incident, alert: Alert) -> dict[str, Any]:
 
 
 def incident_fields(incident: Incident, by: str) -> dict[str, Any]:
+    """What events about an incident say."""
     return {
         "incident_id": incident.incident_id,
         "alerts": tuple(alert.alert_id for alert in incident.alerts),

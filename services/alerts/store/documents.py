@@ -59,6 +59,13 @@ async def list_history(store: str, kind: str, key: str, tx: Transaction) -> list
     return [Document(*row) for row in rows]
 
 
+async def list_versions(store: str, kind: str, tx: Transaction) -> list[Document]:
+    """Every version of a kind, those that hold last: by (valid_from, decided_at, recorded_at, event_id)."""
+    query = select(*_COLUMNS).where(_C.store == store, _C.kind == kind)
+    rows = await tx.session.execute(query.order_by(_C.valid_from, _C.decided_at, _C.recorded_at, _C.event_id))
+    return [Document(*row) for row in rows]
+
+
 async def add_document(document: Document, tx: Transaction) -> None:
     """Write the next version."""
     row = {name: getattr(document, name) for name in Document.__dataclass_fields__}

@@ -1,11 +1,11 @@
 """Incidents and their timelines."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, true, tuple_
+from sqlalchemy import ColumnElement, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.events.locks import lock_number
@@ -52,19 +52,82 @@ async def load_incident(store: str, incident_id: str, tx: Transaction, *, lock: 
     return _incident(row)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which incidents a list shows; None: whatever it is. `rule` matches any alert in an incident (D41)."""
+
+    status: str | None = None
+    rule: str | None = None
+    severity: str | None = None
+    owner: str | None = None
+    about: Mapping[str, str] = field(default_factory=dict)
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 async def list_incidents(
-    store: str, *, status: str | None, rule: str | None, after: tuple[datetime, str] | None, limit: int, tx: Transaction
+    store: str, wanted: Wanted, *, after: tuple[datetime, str] | None, limit: int, tx: Transaction
 ) -> list[Incident]:
-    """Incidents, the newest first; `rule` matches any alert in the incident (D41)."""
-    has_rule = INCIDENT.c.alerts.contains([{"rule": rule}]) if rule else true()
+    """Incidents, the newest first; `since` and `until` are about when they were opened, [since, until)."""
     beyond = tuple_(INCIDENT.c.opened_at, INCIDENT.c.incident_id) < after if after else true()
     rows = await tx.session.execute(
         select(INCIDENT)
-        .where(INCIDENT.c.store == store, INCIDENT.c.status == status if status else true(), has_rule, beyond)
+        .where(INCIDENT.c.store == store, beyond, *_conditions(wanted))
         .order_by(INCIDENT.c.opened_at.desc(), INCIDENT.c.incident_id.desc())
         .limit(limit)
     )
     return [_incident(row) for row in rows]
+
+
+def _conditions(wanted: Wanted) -> Iterator[ColumnElement[bool]]:
+    for name in ("status", "severity", "owner"):
+        if (value := getattr(wanted, name)) is not None:
+            yield INCIDENT.c[name] == value
+    if wanted.rule is not None:
+        yield INCIDENT.c.alerts.contains([{"rule": wanted.rule}])
+    if wanted.about:
+        yield INCIDENT.c.about.contains(dict(wanted.about))
+    if wanted.since is not None:
+        yield INCIDENT.c.opened_at >= wanted.since
+    if wanted.until is not None:
+        yield INCIDENT.c.opened_at < wanted.until
+
+
+async def is_firing(store: str, key: str, rule: str, tx: Transaction) -> str | None:
+    """The id of the standing incident of a matter in which an alert of this rule is not over; None: there is none."""
+    query = select(INCIDENT).where(
+        INCIDENT.c.store == store, INCIDENT.c.key == key, INCIDENT.c.status != Status.RESOLVED
+    )
+    row = (await tx.session.execute(query)).one_or_none()
+    fires = row is not None and any(a.rule == rule and not a.recovered_at for a in _incident(row).alerts)
+    return str(row.incident_id) if row is not None and fires else None
+
+
+# what a time brings
+
+
+async def take_unacknowledged(now: datetime, tx: Transaction) -> Incident | None:
+    """An incident whose time to be acknowledged has passed, locked."""
+    due = (INCIDENT.c.escalate_at <= now, INCIDENT.c.status == Status.OPEN)
+    return await _take(INCIDENT.c.escalate_at, due, tx)
+
+
+async def take_without_cause(now: datetime, tx: Transaction) -> Incident | None:
+    """An incident whose cause should have been recorded by now, locked."""
+    due = (INCIDENT.c.cause_due_at <= now, INCIDENT.c.status != Status.RESOLVED)
+    return await _take(INCIDENT.c.cause_due_at, due, tx)
+
+
+async def _take(order: ColumnElement[Any], due: Sequence[ColumnElement[bool]], tx: Transaction) -> Incident | None:
+    query = select(INCIDENT).where(*due).order_by(order).limit(1).with_for_update(skip_locked=True)
+    row = (await tx.session.execute(query)).one_or_none()
+    return _incident(row) if row else None
+
+
+async def list_muted(tx: Transaction) -> list[tuple[str, str]]:
+    """(store, incident id) of the standing incidents that nobody is told of, oldest first."""
+    query = select(INCIDENT.c.store, INCIDENT.c.incident_id).where(INCIDENT.c.muted.is_not(None))
+    return [(row.store, row.incident_id) for row in await tx.session.execute(query.order_by(INCIDENT.c.opened_at))]
 
 
 async def save_incident(incident: Incident, tx: Transaction) -> None:
@@ -105,11 +168,14 @@ async def add_to_timeline(
     )
 
 
-async def load_timeline(store: str, incident_id: str, tx: Transaction) -> list[Any]:
-    """What happened to an incident, in order."""
+async def load_timelines(store: str, incident_ids: Collection[str], tx: Transaction) -> dict[str, list[Any]]:
+    """incident id -> what happened to it, in order."""
     rows = await tx.session.execute(
-        select(TIMELINE.c.at, TIMELINE.c.kind, TIMELINE.c.by, TIMELINE.c.text)
-        .where(TIMELINE.c.store == store, TIMELINE.c.incident_id == incident_id)
+        select(TIMELINE.c.incident_id, TIMELINE.c.at, TIMELINE.c.kind, TIMELINE.c.by, TIMELINE.c.text)
+        .where(TIMELINE.c.store == store, TIMELINE.c.incident_id.in_(sorted(incident_ids)))
         .order_by(TIMELINE.c.id)
     )
-    return list(rows)
+    timelines: dict[str, list[Any]] = {incident_id: [] for incident_id in incident_ids}
+    for row in rows:
+        timelines[row.incident_id].append(row)
+    return timelines

@@ -144,21 +144,38 @@ async def settle_delivery(
     )
 
 
+SHOWN = 100
+"""Messages that are shown with an incident, the last ones."""
+
+
+async def load_deliveries(store: str, incident_ids: Collection[str], tx: Transaction) -> dict[str, list[Delivery]]:
+    """incident id -> its last messages, in order."""
+    rank = func.row_number().over(
+        partition_by=DELIVERY.c.incident_id, order_by=(DELIVERY.c.created_at.desc(), DELIVERY.c.notification_id.desc())
+    )
+    own = (DELIVERY.c.store == store, DELIVERY.c.incident_id.in_(sorted(incident_ids)))
+    ranked = select(*_DELIVERY_COLUMNS, rank.label("rank")).where(*own).subquery()
+    columns = [ranked.c[column.name] for column in _DELIVERY_COLUMNS]
+    query = select(*columns).where(ranked.c.rank <= SHOWN).order_by(ranked.c.created_at, ranked.c.notification_id)
+    found: dict[str, list[Delivery]] = {incident_id: [] for incident_id in incident_ids}
+    for row in await tx.session.execute(query):
+        delivery = Delivery(*row)
+        found[str(delivery.incident_id)].append(delivery)
+    return found
+
+
 async def list_deliveries(
     store: str,
     *,
     channel: str | None,
     status: str | None,
-    incident_id: str | None,
     after: tuple[datetime, str] | None,
     limit: int,
     tx: Transaction,
 ) -> list[Delivery]:
     """The delivery ledger, the newest first."""
     wanted = [
-        DELIVERY.c[name] == value
-        for name, value in (("channel", channel), ("status", status), ("incident_id", incident_id))
-        if value is not None
+        DELIVERY.c[name] == value for name, value in (("channel", channel), ("status", status)) if value is not None
     ]
     beyond = tuple_(DELIVERY.c.created_at, DELIVERY.c.notification_id) < after if after else true()
     rows = await tx.session.execute(

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from services.alerts.desk.domain.hours import LATEST, ServiceHours
 from services.alerts.desk.domain.log import Classed, Did, Fact, Log, Span
-from services.alerts.desk.domain.policies import END, Kind, Policy, Rulebook, ServiceClass
+from services.alerts.desk.domain.policies import END, Kind, Policy, Rulers, ServiceClass
 
 
 class State(StrEnum):
@@ -66,6 +66,11 @@ class Clock:
     """a breach after this is not told: another version has taken over"""
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether another version had taken over before the limit passed: then nobody is told."""
+        return self.due_at >= self.told_until
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing can change any more but by another event."""
         return self.stopped_at is not None
@@ -76,7 +81,7 @@ class Clock:
         return self.policy, self.since, self.kind, self.number
 
 
-def measure(log: Log, rules: Rulebook, known_until: datetime) -> tuple[Clock, ...]:
+def measure(log: Log, rules: Rulers, known_until: datetime) -> tuple[Clock, ...]:
     """All clocks of a conversation, as they stand when everything before `known_until` is known.
 
     None while the conversation's class is not known, and none where a policy sets no limit.
@@ -226,7 +231,7 @@ def _clock(
         warn_at=due(lap, limit * policy.warn_at, hours),
         stopped_at=lap.stop,
         elapsed=ran,
-        state=_state(lap, is_late=ran >= limit and end > due_at),
+        state=_state(lap, is_late=ran >= limit and end > due_at and end >= policy.begins),
         agent_id=lap.stopped_by or _holding_agent(log, lap.start, min(end, LATEST)),
         judges=judges,
         told_until=policy.until,
@@ -267,8 +272,8 @@ def _state(lap: Lap, *, is_late: bool) -> State:
 def _holding_agent(log: Log, start: datetime, end: datetime) -> str | None:
     """The agent who had it last in a time, where nobody answered."""
     for holder, (begin, back) in reversed(log.held):
-        if begin <= end and back > start and holder.startswith("agent:"):
-            return holder.removeprefix("agent:")
+        if begin <= end and back > start and holder in log.agents:
+            return log.agents[holder]
     return None
 
 

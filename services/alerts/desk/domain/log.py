@@ -1,7 +1,7 @@
 """The log of a conversation: facts in any order of arrival, and what they say once they are put in order. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
@@ -20,6 +20,7 @@ class Did(StrEnum):
     REPLIED = "replied"
     WAITING = "waiting"
     RESOLVED = "resolved"
+    RATED = "rated"
 
 
 _RANK = {did: n for n, did in enumerate(Did)}
@@ -40,13 +41,14 @@ class Fact:
     at: datetime
     id: str
     agent_id: str | None = None
-    """without `agent:` in front"""
     is_automatic: bool = False
     topic_class: ServiceClass | None = None
     is_complex: bool | None = None
     on: On | None = None
     by: str | None = None
-    imported: bool = False
+    score: int | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    """of an opening: whose conversation it is, about what"""
 
     @property
     def is_answer(self) -> bool:
@@ -67,6 +69,14 @@ _MACHINES = frozenset({"auto", "automatic", "bot", "customer", "robot", "rule", 
 
 def _is_machine(by: str | None) -> bool:
     return by is not None and by.partition(":")[0].lower() in _MACHINES
+
+
+class Status(StrEnum):
+    """Of a conversation."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    RESOLVED = "resolved"
 
 
 Span = tuple[datetime, datetime]
@@ -146,15 +156,40 @@ class Log:
         return bool(self.closed) and self.closed[-1][1] == END
 
     @property
+    def rating(self) -> int | None:
+        """What the customer thought of it at last, 1 to 5."""
+        return max(self._those(Did.RATED), key=lambda fact: (fact.at, fact.id), default=_UNRATED).score
+
+    @property
+    def resolved_at(self) -> datetime | None:
+        """Since when it is closed."""
+        return self.closed[-1][0] if self.is_resolved else None
+
+    @property
+    def status(self) -> Status:
+        """How it stands."""
+        if self.is_resolved:
+            return Status.RESOLVED
+        return Status.WAITING if self.waits_for is not None else Status.OPEN
+
+    @property
     def waits_for(self) -> On | None:
         """Whom the store waits for now."""
         last = self.waits[-1] if self.waits and not self.is_resolved else None
         return last[1] if last is not None and last[0][1] == END else None
 
     @cached_property
+    def agents(self) -> Mapping[str, str]:
+        """Holder -> the agent's id as it was given."""
+        return {agent_holder(fact.agent_id): fact.agent_id for fact in self.facts if fact.agent_id}
+
+    @cached_property
     def held(self) -> Sequence[tuple[str, Span]]:
         """Who had it when, in order: `queue`, `agent:7`, `customer` or `third_party`; nobody while it is closed."""
         return [(holder, span) for holder, span in _held(self) if span[0] < span[1]]
+
+
+_UNRATED = Fact(Did.RATED, END, "")
 
 
 def _ends(on: On, fact: Fact) -> bool:
@@ -168,15 +203,16 @@ QUEUE = "queue"
 
 def agent_holder(agent_id: str) -> str:
     """How an agent is named as a holder."""
-    return f"agent:{agent_id}"
+    return agent_id if agent_id.startswith("agent:") else f"agent:{agent_id}"
 
 
 def _held(log: Log) -> Iterator[tuple[str, Span]]:
     """An assignment gives it to an agent; so does the first reply of one while it lies in the queue."""
-    if not log.facts:
+    acts = [fact for fact in log.facts if fact.did is not Did.RATED]
+    if not acts:
         return
-    owner, since = QUEUE, log.facts[0].at
-    for fact in log.facts:
+    owner, since = QUEUE, acts[0].at
+    for fact in acts:
         taken = _owner(owner, fact)
         if taken != owner:
             yield from _without_waits(owner, (since, fact.at), log)

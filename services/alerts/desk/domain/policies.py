@@ -71,7 +71,7 @@ BUILT_IN = Policy(DEFAULT, DEFAULT_LIMITS)
 
 
 @dataclass(frozen=True)
-class Rulebook:
+class Rulers:
     """All versions of a store's policies, and its calendars by id."""
 
     policies: Sequence[Policy] = (BUILT_IN,)

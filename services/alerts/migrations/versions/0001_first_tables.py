@@ -14,6 +14,51 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "campaign",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("campaign", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("plan", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "campaign", name=op.f("pk_campaign")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_campaign_store_ends_at"), "campaign", ["store", "ends_at"], unique=False, schema="alerts")
+    op.create_table(
+        "campaign_lock",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("campaign", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("locked", sa.BigInteger(), nullable=False, comment="the most that was locked for it"),
+        sa.PrimaryKeyConstraint("store", "campaign", "sku", name=op.f("pk_campaign_lock")),
+        schema="alerts",
+    )
+    op.create_table(
+        "change",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="price, title, listed, sold_out, competitor, count, report ..."
+        ),
+        sa.Column("subject", sa.Text(), nullable=False, comment="a SKU; a report; a warehouse"),
+        sa.Column("data", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_change")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_change_store_at"), "change", ["store", "at"], unique=False, schema="alerts")
+    op.create_index(
+        op.f("ix_change_store_subject_kind_at"),
+        "change",
+        ["store", "subject", "kind", "at"],
+        unique=False,
+        schema="alerts",
+    )
+    op.create_table(
         "channel",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
@@ -26,6 +71,151 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("store", "name", name=op.f("pk_channel")),
+        schema="alerts",
+    )
+    op.create_table(
+        "clock",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("conversation_id", sa.Text(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column(
+            "since",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="the version of the policy: when it came into force",
+        ),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("class", sa.Text(), nullable=False),
+        sa.Column("limit_seconds", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("elapsed_us", sa.BigInteger(), nullable=False, comment="service time in microseconds"),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("agent_id", sa.Text(), nullable=True),
+        sa.Column(
+            "judges", sa.Boolean(), nullable=False, comment="figures count it: its version was valid when it started"
+        ),
+        sa.Column("warned", sa.Boolean(), nullable=False),
+        sa.Column("fired", sa.Boolean(), nullable=False),
+        sa.Column("alerting", sa.Boolean(), nullable=False, comment="told, and not recovered"),
+        sa.Column(
+            "timer_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when to judge it; null: only another event changes it",
+        ),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "conversation_id", "policy", "since", "kind", "number", name=op.f("pk_clock")),
+        schema="alerts",
+    )
+    op.create_index(
+        "ix_clock_judged",
+        "clock",
+        ["store", "policy", "started_at"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("judges"),
+    )
+    op.create_index(
+        "ix_clock_timer_at",
+        "clock",
+        ["timer_at"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("timer_at IS NOT NULL"),
+    )
+    op.create_table(
+        "competitor",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("rival", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("price_cents", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("offer", sa.Text(), nullable=True),
+        sa.Column("link", sa.Text(), nullable=True),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "sku", "rival", "seen_at", name=op.f("pk_competitor")),
+        schema="alerts",
+    )
+    op.create_table(
+        "conversation",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("conversation_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=True),
+        sa.Column("customer_tier", sa.Text(), nullable=True),
+        sa.Column("order_id", sa.Text(), nullable=True),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("via", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("class", sa.Text(), nullable=True, comment="null while nobody has said one"),
+        sa.Column("is_complex", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("breached", sa.Boolean(), nullable=False),
+        sa.Column("imported", sa.Boolean(), nullable=False),
+        sa.Column(
+            "settled_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="before this its running clocks are not judged",
+        ),
+        sa.Column(
+            "known_until",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="up to when its running clocks have been judged",
+        ),
+        sa.Column("recount", sa.Boolean(), nullable=False, comment="its policies have changed"),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "conversation_id", name=op.f("pk_conversation")),
+        schema="alerts",
+    )
+    op.create_index(
+        "ix_conversation_breached",
+        "conversation",
+        ["store", "opened_at", "conversation_id"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("breached"),
+    )
+    op.create_index(
+        "ix_conversation_recount",
+        "conversation",
+        ["store", "conversation_id"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("recount"),
+    )
+    op.create_index(
+        op.f("ix_conversation_store_opened_at_conversation_id"),
+        "conversation",
+        ["store", "opened_at", "conversation_id"],
+        unique=False,
+        schema="alerts",
+    )
+    op.create_index(
+        "ix_conversation_unresolved",
+        "conversation",
+        ["store", "conversation_id"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("status <> 'resolved'"),
+    )
+    op.create_table(
+        "conversation_fact",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("conversation_id", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("did", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("data", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "conversation_id", "event_id", "source", name=op.f("pk_conversation_fact")),
         schema="alerts",
     )
     op.create_table(
@@ -83,6 +273,43 @@ def upgrade() -> None:
         schema="alerts",
     )
     op.create_table(
+        "follow_up",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False, comment="complaint or review"),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("stopped_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("said_at", sa.DateTime(timezone=True), nullable=True, comment="when the latest word was said"),
+        sa.Column("said_id", sa.Text(), nullable=True),
+        sa.Column("data", postgresql.JSONB(), nullable=False),
+        sa.Column("imported", sa.Boolean(), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=False, comment="before this it is not judged"),
+        sa.Column("known_until", sa.DateTime(timezone=True), nullable=False, comment="up to when it has been judged"),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("warned", sa.Boolean(), nullable=False),
+        sa.Column("fired", sa.Boolean(), nullable=False),
+        sa.Column("alerting", sa.Boolean(), nullable=False),
+        sa.Column("timer_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("store", "kind", "id", name=op.f("pk_follow_up")),
+        schema="alerts",
+    )
+    op.create_index(
+        op.f("ix_follow_up_store_kind_started_at_id"),
+        "follow_up",
+        ["store", "kind", "started_at", "id"],
+        unique=False,
+        schema="alerts",
+    )
+    op.create_index(
+        "ix_follow_up_timer_at",
+        "follow_up",
+        ["timer_at"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("timer_at IS NOT NULL"),
+    )
+    op.create_table(
         "idempotency",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("route", sa.Text(), nullable=False, comment="method and path, or natural:kind"),
@@ -126,9 +353,47 @@ def upgrade() -> None:
         sa.Column("record", postgresql.JSONB(), nullable=True),
         sa.Column("previous", sa.Text(), nullable=True),
         sa.Column("retroactive", sa.Boolean(), nullable=False),
+        sa.Column("muted", sa.Text(), nullable=True, comment="the silence or incident because of which nobody is told"),
+        sa.Column("level", sa.Integer(), nullable=False, comment="how often it has gone up"),
+        sa.Column(
+            "escalate_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when it goes up unless somebody acknowledges it",
+        ),
+        sa.Column(
+            "cause_due_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="by when the cause of a figure that fell is recorded",
+        ),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("store", "incident_id", name=op.f("pk_incident")),
         schema="alerts",
+    )
+    op.create_index(
+        op.f("ix_incident_cause_due_at"),
+        "incident",
+        ["cause_due_at"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("cause_due_at IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_incident_escalate_at"),
+        "incident",
+        ["escalate_at"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("escalate_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_incident_muted",
+        "incident",
+        ["store"],
+        unique=False,
+        schema="alerts",
+        postgresql_where=sa.text("muted IS NOT NULL"),
     )
     op.create_index(
         op.f("ix_incident_store_opened_at_incident_id"),
@@ -162,6 +427,27 @@ def upgrade() -> None:
         schema="alerts",
     )
     op.create_index(op.f("ix_journal_accepted_on"), "journal", ["accepted_on"], unique=False, schema="alerts")
+    op.create_table(
+        "measured",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("about", sa.Text(), nullable=False, comment="'' for the store, else channel=paid and the like"),
+        sa.Column("grain", sa.Text(), nullable=False, comment="w1 ... w24, or day"),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("measures", postgresql.JSONB(), nullable=False, comment="what rules read of it; zeros are left out"),
+        sa.PrimaryKeyConstraint("store", "about", "grain", "ends_at", name=op.f("pk_measured")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_measured_ends_at"), "measured", ["ends_at"], unique=False, schema="alerts")
+    op.create_table(
+        "order_seen",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("order_id", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "order_id", name=op.f("pk_order_seen")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_order_seen_seen_at"), "order_seen", ["seen_at"], unique=False, schema="alerts")
     op.create_table(
         "outbox",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -197,20 +483,91 @@ def upgrade() -> None:
         schema="alerts",
     )
     op.create_table(
+        "pulse",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "minutes", sa.BigInteger(), nullable=False, comment="a bit for each minute of the hour that had an event"
+        ),
+        sa.PrimaryKeyConstraint("store", "topic", "hour", name=op.f("pk_pulse")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_pulse_hour"), "pulse", ["hour"], unique=False, schema="alerts")
+    op.create_table(
+        "quarantined",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("quarantined_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("store", "key", name=op.f("pk_quarantined")),
+        schema="alerts",
+    )
+    op.create_table(
         "seen",
         sa.Column("key", sa.LargeBinary(), nullable=False, comment="16 bytes of store, source and id"),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_seen")),
         schema="alerts",
     )
     op.create_table(
-        "sku_name",
+        "sku",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("said_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("store", "sku", name=op.f("pk_sku_name")),
+        sa.Column("kind", sa.Text(), server_default="goods", nullable=False),
+        sa.Column("title", sa.Text(), server_default="", nullable=False),
+        sa.Column("category", sa.Text(), nullable=True),
+        sa.Column("price_cents", sa.BigInteger(), nullable=True),
+        sa.Column("cost_cents", sa.BigInteger(), nullable=True),
+        sa.Column("lead_days", sa.Integer(), nullable=True),
+        sa.Column(
+            "said_at", sa.DateTime(timezone=True), nullable=True, comment="when the catalogue last said something of it"
+        ),
+        sa.Column("version", sa.BigInteger(), server_default="0", nullable=False, comment="of its level"),
+        sa.Column("on_hand", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("available", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("safety", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("stocked_at", sa.DateTime(timezone=True), nullable=True, comment="when it was first on hand"),
+        sa.Column("sold_at", sa.DateTime(timezone=True), nullable=True, comment="when it was last ordered"),
+        sa.PrimaryKeyConstraint("store", "sku", name=op.f("pk_sku")),
         schema="alerts",
     )
+    op.create_table(
+        "spend",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column(
+            "key", sa.Text(), nullable=False, comment="channel, source, campaign, plan, SKU, creative and period"
+        ),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("campaign", sa.Text(), nullable=True),
+        sa.Column("plan", sa.Text(), nullable=True),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("clicks", sa.BigInteger(), nullable=False),
+        sa.Column("spend_cents", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "key", name=op.f("pk_spend")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_spend_store_campaign"), "spend", ["store", "campaign"], unique=False, schema="alerts")
+    op.create_index(op.f("ix_spend_store_day"), "spend", ["store", "day"], unique=False, schema="alerts")
+    op.create_table(
+        "tally",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="placed, paid, refund, dispute, complaint, bad_review ..."
+        ),
+        sa.Column("value", sa.Text(), nullable=False, comment="'' for the store, else a SKU, or a payment method"),
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("n", sa.BigInteger(), nullable=False),
+        sa.Column("cents", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "kind", "value", "hour", name=op.f("pk_tally")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_tally_hour"), "tally", ["hour"], unique=False, schema="alerts")
     op.create_table(
         "target",
         sa.Column("store", sa.Text(), nullable=False),
@@ -246,6 +603,41 @@ def upgrade() -> None:
         schema="alerts",
     )
     op.create_table(
+        "timer",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("topic", sa.Text(), nullable=False, comment="which must be complete up to due_at before it fires"),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("about", postgresql.JSONB(), nullable=False),
+        sa.Column("figures", postgresql.JSONB(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "rule", "key", name=op.f("pk_timer")),
+        schema="alerts",
+    )
+    op.create_index(op.f("ix_timer_topic_due_at"), "timer", ["topic", "due_at"], unique=False, schema="alerts")
+    op.create_table(
+        "violation",
+        sa.Column("store", sa.Text(), nullable=False),
+        sa.Column("violation_id", sa.Text(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=True),
+        sa.Column("points", sa.Double(), nullable=False),
+        sa.Column("penalised", sa.Boolean(), nullable=False),
+        sa.Column("appeal_due", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("store", "violation_id", name=op.f("pk_violation")),
+        schema="alerts",
+    )
+    op.create_index(
+        op.f("ix_violation_store_at_violation_id"),
+        "violation",
+        ["store", "at", "violation_id"],
+        unique=False,
+        schema="alerts",
+    )
+    op.create_table(
         "watermark",
         sa.Column("consumer", sa.Text(), nullable=False),
         sa.Column("topic", sa.Text(), nullable=False),
@@ -259,28 +651,33 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("consumer", "topic", name=op.f("pk_watermark")),
         schema="alerts",
     )
-    op.create_table(
-        "window",
-        sa.Column("store", sa.Text(), nullable=False),
-        sa.Column("about", sa.Text(), nullable=False, comment="'' for the store, else channel=paid and the like"),
-        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("hours", sa.Integer(), nullable=False),
-        sa.Column("measures", postgresql.JSONB(), nullable=False),
-        sa.PrimaryKeyConstraint("store", "about", "ends_at", "hours", name=op.f("pk_window")),
-        schema="alerts",
-    )
     enable_row_security(
         op,
         "alerts",
+        "campaign",
+        "campaign_lock",
+        "change",
         "channel",
+        "clock",
+        "competitor",
+        "conversation",
+        "conversation_fact",
         "delivery",
         "document",
+        "follow_up",
         "idempotency",
         "incident",
-        "sku_name",
+        "measured",
+        "order_seen",
+        "pulse",
+        "quarantined",
+        "sku",
+        "spend",
+        "tally",
         "target",
         "timeline",
-        "window",
+        "timer",
+        "violation",
     )
 
 

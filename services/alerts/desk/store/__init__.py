@@ -1,0 +1,1 @@
+"""SQL of the desk: in and out, domain values."""
