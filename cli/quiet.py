@@ -1,7 +1,8 @@
 """Whether the platform is at rest: everything told has reached the bus, and everybody has applied what concerns him."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
@@ -19,7 +20,7 @@ Bounds = Mapping[str, Mapping[int, tuple[int, int]]]
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look saw. Each part is seen a moment after the one before."""
+    """What one look saw: outboxes and positions at one moment of the database, the logs a moment later."""
 
     waiting: Mapping[str, int]
     """service -> events in its outbox"""
@@ -31,6 +32,12 @@ class Look:
 
     @property
     def is_calm(self) -> bool:
+        """Whether nothing is under way.
+
+        An event leaves an outbox after it is in its log, and what it causes is in an outbox when a position passes it.
+        So when outboxes are empty and positions are, at the same moment, at ends that the logs have later, there is
+        nothing in between.
+        """
         return not any(self.waiting.values()) and not any(self.behind.values())
 
     def __str__(self) -> str:
@@ -40,25 +47,18 @@ class Look:
 
 
 async def until_quiet(engine: AsyncEngine, bus: Bus, seconds: float) -> str | None:
-    """Wait for rest, at most so long: None, or what still moved.
-
-    One calm look proves nothing, since an event may hop on behind the back of its look. Two of them with the same log
-    between do: nothing was published, so nothing was under way.
-    """
-    deadline, before = monotonic() + seconds, await look(engine, bus)
-    while True:
-        now = await look(engine, bus)
-        if before.is_calm and now.is_calm and before.bounds == now.bounds:
-            return None
+    """Wait for rest, at most so long: None, or what still moved."""
+    deadline = monotonic() + seconds
+    while not (seen := await look(engine, bus)).is_calm:
         if monotonic() > deadline:
-            return str(now)
-        before = now
+            return str(seen)
         await asyncio.sleep(LOOK_SECONDS)
+    return None
 
 
 async def look(engine: AsyncEngine, bus: Bus) -> Look:
-    """Outboxes, then logs, then the consumers' positions."""
-    async with engine.connect() as session:
+    """Outboxes and the consumers' positions, then logs."""
+    async with one_moment(engine) as session:
         waiting = {name: await _waiting(session, name) for name in SERVICES}
         consumed = await _consumed(session)
         positions = await _positions(session)
@@ -71,6 +71,16 @@ async def look(engine: AsyncEngine, bus: Bus) -> Look:
         for consumer, topic in consumed
     }
     return Look(waiting, behind, bounds, positions)
+
+
+@asynccontextmanager
+async def one_moment(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A read-only transaction that sees one state of the database, and may take its time."""
+    async with engine.connect() as plain:
+        session = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            await session.execute(text(f"SET LOCAL {setting} = 0"))
+        yield session
 
 
 async def _waiting(session: AsyncConnection, service: str) -> int:

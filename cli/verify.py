@@ -1,8 +1,7 @@
 """`opswire verify`: every invariant of every schema, and what two services must agree on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from cli.dead import every_letter, opened_bus, parked_streams
 from cli.installation import DataOption, Installation, find_installation
 from cli.local.topology import SERVICES
 from cli.output import JsonOption, people, print_json, print_table
-from cli.quiet import Look, look, until_quiet
+from cli.quiet import Look, look, one_moment, until_quiet
 from libs.events.bus import Bus
 from libs.service.database import worker_role
 from libs.service.invariants import Violation
@@ -118,16 +117,6 @@ async def find_violations(engine: AsyncEngine, bus: Bus) -> list[Violation]:
             found += await _invariants_of(name).violations(session)
         found += await broken_promises(session)
     return found + misplaced(await look(engine, bus))
-
-
-@asynccontextmanager
-async def one_moment(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A read-only transaction that sees one state of the database, and may take its time."""
-    async with engine.connect() as plain:
-        session = await plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
-            await session.execute(text(f"SET LOCAL {setting} = 0"))
-        yield session
 
 
 async def _become(session: AsyncConnection, service: str) -> None:
