@@ -4,25 +4,24 @@ import csv
 import hashlib
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.command import command
 from cli.importers import online_retail
-from cli.importers.feed import Progress as Done
+from cli.importers.bar import progress
 from cli.importers.feed import open_feed
 from cli.importers.online_retail import BadRow
+from cli.importers.orders import import_orders
 from cli.installation import DataOption, find_installation
-from cli.output import CommandFailed, JsonOption, errors, people, print_json
+from cli.output import CommandFailed, JsonOption, people, print_json
 from cli.stores import ensure_store
 
 app = typer.Typer(help="Bring real files in, through the front doors.", no_args_is_help=True)
+app.command("orders")(import_orders)
 
 
 @app.command("online-retail")
@@ -62,27 +61,6 @@ def _import_id(file: Path, opening: int | None) -> str:
     """The same file with the same options is the same import."""
     digest = hashlib.sha256(file.read_bytes() + str(opening).encode()).hexdigest()
     return f"online-retail-{digest[:16]}"
-
-
-@contextmanager
-def progress(lines: int, *, quiet: bool) -> Iterator[Done]:
-    """A bar with rate and ETA on stderr."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:,.0f} lines/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=errors, disable=quiet) as bar:
-        task = bar.add_task("orders and returns", total=lines, rate=0.0)
-        started = time.monotonic()
-
-        def done(_what: str, some: int) -> None:
-            bar.advance(task, some)
-            bar.update(task, rate=bar.tasks[0].completed / max(0.001, time.monotonic() - started))
-
-        yield done
 
 
 def _tell(told: dict[str, Any], *, as_json: bool) -> None:

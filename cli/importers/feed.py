@@ -51,7 +51,7 @@ class Feed:
         """Send everything. Stock that was found comes first and write-offs last, so that no sale runs short for a
         moment that never was; the figures are measured when all of it has been applied.
         """
-        answered(await self.kpi.post("/v1/imports", params={"store": self.store}, json={"import_id": self.import_id}))
+        await self.begin()
         await self._put_skus(plan.skus)
         await self._post_lists("/v1/receipts", plan.receipts)
         await self._post_lists("/v1/adjustments", plan.found)
@@ -60,9 +60,24 @@ class Feed:
         await self._post_lists("/v1/adjustments", plan.write_offs)
         await self.applied(self.kpi, "kpi", "orders")
         await self.applied(self.kpi, "kpi", "catalog")
+        await self.end()
+        return counts
+
+    async def begin(self) -> None:
+        """Open the import: the figures that it touches are measured when it ends (D6)."""
+        answered(await self.kpi.post("/v1/imports", params={"store": self.store}, json={"import_id": self.import_id}))
+
+    async def end(self) -> None:
+        """Close the import."""
         end = f"/v1/imports/{self.import_id}/end"
         answered(await _patiently(self.kpi, "POST", end, params={"store": self.store}))
-        return counts
+
+    async def send_orders(self, content: bytes, media_type: str, **params: str) -> httpx2.Response:
+        """A file of orders, or a part of one, to its front door; the answer, whatever it is."""
+        given: dict[str, Any] = {"params": {**self.query, **params}, "content": content}
+        return await _patiently(
+            self.orders, "POST", "/v1/imports/orders", headers={"content-type": media_type}, **given
+        )
 
     async def _put_skus(self, skus: Sequence[Record]) -> None:
         for chunk in _lists(skus):

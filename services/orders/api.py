@@ -40,7 +40,7 @@ from services.orders.domain.review import Consignee
 from services.orders.domain.state import Decision, Hold, Order, Status
 from services.orders.equipment import AtTheTill, Equipped
 from services.orders.handlers import parcels, paying, placing, returning, stores
-from services.orders.handlers.common import Guard, not_in_future
+from services.orders.handlers.common import Guard, not_in_future, policies
 from services.orders.handlers.placing import Kit, Wish
 from services.orders.sealing import masked
 from services.orders.till import Buyer
@@ -112,8 +112,15 @@ async def list_orders(
 
 @router.get("/v1/review-queue", scope="orders:read")
 async def list_held(call: Call, kit: Equipped, page: Page) -> Response:
-    """Orders that wait for a person, with the reasons (ORD-1)."""
-    return await _page(call, kit, page, db.Wanted(held_only=True))
+    """Orders that wait for a person, with the reasons and until when somebody should have looked (ORD-1)."""
+    async with call.read() as tx:
+        limit = (await policies(tx, tx.store)).review_limit
+
+    def with_limit(body: dict[str, Any]) -> dict[str, Any]:
+        due_at = body["review"]["at"] + limit
+        return {**body, "review": {**body["review"], "due_at": due_at, "is_overdue": due_at < tx.now}}
+
+    return await _page(call, kit, page, db.Wanted(held_only=True), shape=with_limit)
 
 
 @router.get("/v1/reconciliation", scope="orders:read")
@@ -414,7 +421,13 @@ def _strict_guard(call: CallContext) -> Guard:
     return lambda version: call.require_match(version, required=True)
 
 
-async def _page(call: CallContext, kit: Kit, page: Page, wanted: db.Wanted) -> Response:
+async def _page(
+    call: CallContext,
+    kit: Kit,
+    page: Page,
+    wanted: db.Wanted,
+    shape: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body,
+) -> Response:
     after = page.after(datetime, str)
     async with call.read() as tx:
         found = await db.list_orders(
@@ -422,7 +435,7 @@ async def _page(call: CallContext, kit: Kit, page: Page, wanted: db.Wanted) -> R
         )
         shown, cursor = listing(page, found, lambda order: (order.placed_at, order.order_id))
         bodies = await _bodies(shown, tx, kit, is_plain=call.principal.may("orders:pii"))
-    return await call.page(bodies, cursor)
+    return await call.page([shape(body) for body in bodies], cursor)
 
 
 async def _bodies(orders: list[Order], tx: Transaction, kit: Kit, *, is_plain: bool = False) -> list[dict[str, Any]]:
