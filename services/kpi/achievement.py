@@ -13,7 +13,7 @@ class DayFigure:
     """One store day of the target's metric. `complete`: nothing more will come, so it may count as missed."""
 
     day: date
-    numerator: int
+    numerator: int | Fraction
     denominator: int | None
     complete: bool
 
@@ -22,7 +22,7 @@ class DayFigure:
         """The day's value; None for a ratio without a denominator."""
         if self.denominator is None:
             return Fraction(self.numerator)
-        return Fraction(self.numerator, self.denominator) if self.denominator else None
+        return Fraction(self.numerator) / self.denominator if self.denominator else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ def _actual(target: Target, figures: Sequence[DayFigure]) -> Fraction | None:
         return None
     if target.kind != "total" and figures[0].denominator is None:
         figures = [figure for figure in figures if figure.complete] or figures
-    total = sum(figure.numerator for figure in figures)
+    total = sum((figure.numerator for figure in figures), Fraction(0))
     if figures[0].denominator is not None:
         below = sum(figure.denominator or 0 for figure in figures)
-        return Fraction(total, below) if below else None
-    return Fraction(total) if target.kind == "total" else Fraction(total, len(figures))
+        return Fraction(total) / below if below else None
+    return Fraction(total) if target.kind == "total" else Fraction(total) / len(figures)
 
 
 def _reached(target: Target, figure: DayFigure) -> bool:
@@ -121,3 +121,34 @@ def _weekday_weights(start: date, before: Mapping[date, Fraction]) -> list[Fract
         day = start - timedelta(days=back)
         weights[day.weekday()] += before.get(day, Fraction(0))
     return weights if all(weights) else [Fraction(1)] * 7
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """What a person entered of a metric: its value for a day, or for the month that begins on it."""
+
+    day: date
+    value: Fraction
+    is_month: bool
+
+
+def figures_of_entries(entries: Sequence[Entered], target: Target, known_until: date) -> list[DayFigure]:
+    """Entered values as the figures of a target's period up to a day; several sources of one day add up.
+
+    A month's value counts evenly by day where the target is a total, and as one value otherwise.
+    """
+    spread = target.kind == "total"
+    values: dict[date, Fraction] = {}
+    for entry in entries:
+        days = _days_of(entry) if spread else [entry.day]
+        for day in days:
+            values[day] = values.get(day, Fraction(0)) + entry.value / len(days)
+    last = min(target.ends_on, known_until)
+    return [DayFigure(day, values[day], None, True) for day in sorted(values) if target.starts_on <= day <= last]
+
+
+def _days_of(entry: Entered) -> list[date]:
+    if not entry.is_month:
+        return [entry.day]
+    after = (entry.day + timedelta(days=31)).replace(day=1)
+    return [entry.day + timedelta(days=n) for n in range((after - entry.day).days)]

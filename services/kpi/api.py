@@ -1,9 +1,8 @@
 """Questions about figures: the catalogue, series, completeness, corrections, targets."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query
 from starlette.responses import Response
 
 from libs.service.call import Answer, Call
@@ -27,11 +26,9 @@ from services.kpi.completeness import Completeness, Progress
 from services.kpi.funnel import Funnel, check_split, read_funnel, steps_json
 from services.kpi.goals import Judge
 from services.kpi.kpis import KPIS
+from services.kpi.listed import First, Last, add_lists
 from services.kpi.questions import Correction
 from services.kpi.reading import Answered, Asked, answer
-
-First = Annotated[str | None, Query(alias="from", description="first store day, YYYY-MM-DD")]
-Last = Annotated[str | None, Query(alias="to", description="last store day, included")]
 
 
 def router_of(progress: Progress, topics: Sequence[str]) -> Router:
@@ -108,7 +105,7 @@ def router_of(progress: Progress, topics: Sequence[str]) -> Router:
         days = read_days(first, last, calendar, call.runtime.clock())
         check_split(by, days)
         async with call.read() as tx:
-            funnel = await read_funnel(days, calendar, tx)
+            funnel = await read_funnel(days, calendar, tx, by)
             state = await progress.load(call.store, ("orders", "traffic"), tx.session)
         return await call.reply(Answer(200, _funnel(funnel, by, days, state, calendar)))
 
@@ -122,6 +119,7 @@ def router_of(progress: Progress, topics: Sequence[str]) -> Router:
             items = await Judge(calendar, info.currency, progress, now).judge(days, tx)
         return await call.reply(Answer(200, {"items": items, "next_cursor": None}))
 
+    add_lists(router, progress)
     return router
 
 

@@ -18,6 +18,7 @@ from libs.service.pagination import Page, listing
 from libs.service.privacy import mask_text
 from libs.service.routes import Body, Router
 from services.kpi import bodies, openapi
+from services.kpi.answers import half_up
 from services.kpi.brought_tables import SPEND, bounded, entries_of
 from services.kpi.calendar import calendar_of
 from services.kpi.definitions import (
@@ -30,9 +31,11 @@ from services.kpi.definitions import (
     find_definition,
     list_definitions,
 )
+from services.kpi.experiments import read_experiment
 from services.kpi.imports import end_import, open_import
 from services.kpi.ingest import has_its_hour
 from services.kpi.kpis import find_kpi
+from services.kpi.on_demand import clearing_of
 
 FUTURE = timedelta(minutes=5)
 """A report from further ahead than this is refused: it would win over every later one (D5, D10)."""
@@ -216,8 +219,16 @@ async def list_targets(call: Call, page: Page) -> Response:
 
 @router.get("/v1/campaigns/{campaign}", scope="kpi:read")
 async def show_campaign(campaign: Id, call: Call) -> Response:
-    """A campaign's plan."""
-    return await _show(CAMPAIGN, campaign, call)
+    """A campaign's plan, and how much of its SKUs' stock it has cleared so far (KPI-9)."""
+    definition = await _find(CAMPAIGN, campaign, call)
+    async with call.read() as tx:
+        cleared = await clearing_of(definition, tx)
+    stock = {
+        "units_sold": cleared.sold,
+        "units_at_start": cleared.at_start,
+        "stock_cleared": half_up(cleared.sold, cleared.at_start),
+    }
+    return await call.reply(Answer(200, {**shown(definition), "stock": stock}, etag=definition.version))
 
 
 @router.get("/v1/targets/{target}", scope="kpi:read")
@@ -228,18 +239,12 @@ async def show_target(target: Id, call: Call) -> Response:
 
 @router.get("/v1/experiments/{experiment}", scope="kpi:read")
 async def show_experiment(experiment: Id, call: Call) -> Response:
-    """An experiment. Its figures are not kept yet: they are null, and `not_kept` says so."""
+    """An experiment: per variant visitors, converted and rate; difference with its 95 % interval (Newcombe), p value
+    (two-proportion z test), and whether the split is even (chi-square); the first two variants are compared (KPI-8).
+    """
     definition = await _find(EXPERIMENT, experiment, call)
-    nothing = {"visitors": None, "converted": None, "rate": None}
-    figures = {
-        "variants": [{"variant": name, **nothing} for name in definition.body["variants"]],
-        "difference": None,
-        "interval": None,
-        "p_value": None,
-        "split_p_value": None,
-        "mature": False,
-        "not_kept": ["visitors by variant", "conversions by variant"],
-    }
+    async with call.read() as tx:
+        figures = await read_experiment(definition, call.runtime.clock(), tx)
     return await call.reply(Answer(200, {**shown(definition), **figures}, etag=definition.version))
 
 

@@ -1,18 +1,28 @@
 """Targets read against the figures (KPI-9)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 from libs.events.transaction import Transaction
-from services.kpi.achievement import WEEKS_OF_PATTERN, Achievement, DayFigure, Target, achieve
+from services.kpi.achievement import (
+    WEEKS_OF_PATTERN,
+    Achievement,
+    DayFigure,
+    Entered,
+    Target,
+    achieve,
+    figures_of_entries,
+)
 from services.kpi.answers import half_up
 from services.kpi.asking import Days, begun_buckets
 from services.kpi.calendar import Calendar
 from services.kpi.completeness import Progress
 from services.kpi.definitions import TARGET, Definition, list_definitions
 from services.kpi.kpis import Kpi, find_kpi
+from services.kpi.questions import entered_values
 from services.kpi.reading import Asked, answer
 
 MOST_TARGETS = 200
@@ -38,10 +48,17 @@ class Judge:
         head = {"target_id": target.id, "metric": metric, "target": target.body["value"]}
         kpi = find_kpi(metric)
         if kpi is None:
-            return {**head, **_result(None), "note": "entered figures are not kept yet"}
+            return {**head, **_result(await self._entered(goal, metric, days, tx))}
         found = await self._figures(kpi, target, Days(goal.starts_on - PATTERN, min(goal.ends_on, days.last)), tx)
         before = {f.day: f.value for f in found if f.day < goal.starts_on and f.value is not None}
         return {**head, **_result(achieve(goal, [f for f in found if f.day >= goal.starts_on], before))}
+
+    async def _entered(self, goal: Target, metric: str, days: Days, tx: Transaction) -> Achievement | None:
+        """A metric that people enter; None where nothing was entered."""
+        entries = [_entry(body) for body in await entered_values(tx.store, metric, tx.session)]
+        today = self.calendar.local(int(self.now.timestamp())).date()
+        figures = figures_of_entries(entries, goal, min(days.last, today))
+        return achieve(goal, figures, {}) if figures else None
 
     async def _figures(self, kpi: Kpi, target: Definition, days: Days, tx: Transaction) -> list[DayFigure]:
         """The days' figures for the target's dimensions; a day without any is a zero, as it is in a series."""
@@ -59,6 +76,11 @@ class Judge:
             else DayFigure(bucket.start.date(), 0, nothing, bucket.end <= self.now)
             for bucket in buckets
         ]
+
+
+def _entry(body: Mapping[str, Any]) -> Entered:
+    day = body.get("day") or f"{body['month']}-01"
+    return Entered(date.fromisoformat(day), Fraction(str(body["value"])), "month" in body)
 
 
 def _meets(target: Definition, days: Days) -> bool:

@@ -1,5 +1,6 @@
 """SQL behind the answers: what was measured when, what imports still fill, corrections, what lies in quarantine."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.kpi.figures import SEPARATOR
+from services.kpi.states import decode_customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,3 +148,43 @@ async def count_values(span: Span, by: Collection[str], session: AsyncConnection
         {**span.parameters, "by": ",".join(sorted(by))},
     )
     return int(rows.scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class LoyalCustomer:
+    """A customer with so many paid orders (KPI-12)."""
+
+    customer_id: str
+    orders: int
+    paid_amount: int
+
+
+async def list_customers(
+    store: str, min_orders: int, currency: str, after: str, limit: int, session: AsyncConnection
+) -> list[LoyalCustomer]:
+    """Customers with at least so many paid orders, by id; amounts in one currency (D80)."""
+    rows = await session.execute(
+        text(
+            "SELECT customer, orders, state FROM kpi.customer WHERE store = :store AND orders >= :least"
+            " AND customer > :after ORDER BY customer LIMIT :limit"
+        ),
+        {"store": store, "least": min_orders, "after": after, "limit": limit},
+    )
+    found = []
+    for customer, orders, state in rows:
+        paid = sum(order[2] for order in decode_customer(state).paid if order[3] == currency)
+        found.append(LoyalCustomer(customer, orders, paid))
+    return found
+
+
+async def entered_values(store: str, metric: str, session: AsyncConnection) -> list[dict[str, Any]]:
+    """What people and files last said of a metric: one body a day or month and source (KPI-9, D10)."""
+    rows = await session.execute(
+        text(
+            "SELECT DISTINCT ON (id) body FROM kpi.document WHERE store = :store AND kind = 'measure'"
+            " AND id >= :first AND id < :after ORDER BY id, us DESC, recorded_us DESC, event_id DESC"
+        ),
+        {"store": store, "first": f"{metric}|", "after": f"{metric}}}"},
+    )
+    bodies = [json.loads(row.body) if isinstance(row.body, str) else row.body for row in rows]
+    return [body for body in bodies if body["metric"] == metric]

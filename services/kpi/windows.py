@@ -13,7 +13,7 @@ from libs.events.locks import lock_number
 from libs.events.transaction import Transaction, Transactions
 from services.kpi.calendar import WINDOWS, Calendar, Slot
 from services.kpi.engine import Shop
-from services.kpi.entities.visitor import CHECKOUT, Day, visit_profile, visit_vector, window_contribution
+from services.kpi.entities.visitor import CHECKOUT, Day, counted, visit_profile, visit_vector, window_contribution
 from services.kpi.figures import NUMBERS, expand
 from services.kpi.handlers import load_shops
 from services.kpi.kpis import MEASURES
@@ -197,7 +197,7 @@ async def _settle_skus(connection: Any, store: str, told: Told, seconds: Sequenc
 async def _visitors(connection: Any, store: str, first: int, last: int) -> dict[str, dict[int, Day]]:
     found: defaultdict[str, dict[int, Day]] = defaultdict(dict)
     for visitor, day, state in await connection.fetch(_VISITORS, store, first, last):
-        found[visitor][day] = decode_day(state)
+        found[visitor][day] = counted(decode_day(state))
     return found
 
 

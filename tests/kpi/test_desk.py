@@ -305,8 +305,11 @@ async def test_an_experiment_is_told_and_says_what_is_not_kept(kpi: KpiService) 
     assert started.variants == ("a", "b")
     shown = (await kpi.get("/v1/experiments/button")).json()
     assert [variant["variant"] for variant in shown["variants"]] == ["a", "b"]
-    assert shown["not_kept"]
-    assert shown["mature"] is False
+    assert "not_kept" not in shown
+    await kpi.put("/v1/experiments/basket", {**EXPERIMENT, "metric": "aov"})
+    unknown = (await kpi.get("/v1/experiments/basket")).json()
+    assert unknown["not_kept"]
+    assert [variant["converted"] for variant in unknown["variants"]] == [None, None]
     one = {**EXPERIMENT, "variants": ["a"]}
     assert (await kpi.put("/v1/experiments/one", one)).status_code == 422
 

@@ -278,6 +278,6 @@ async def test_an_empty_funnel_has_no_rates(shop: KpiService) -> None:
 
 
 async def test_a_funnel_by_something_visitors_do_not_have_is_refused(shop: KpiService) -> None:
-    answer = await shop.get("/v1/funnel", from_="2024-07-01", to="2024-07-02", by="sku")
+    answer = await shop.get("/v1/funnel", from_="2024-07-01", to="2024-07-02", by="category")
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/by")
     assert (await shop.get("/v1/funnel", from_="2024-01-01", to="2024-07-01")).status_code == 422

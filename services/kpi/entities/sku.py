@@ -24,6 +24,8 @@ class Sku(msgspec.Struct, array_like=True):
     """Every version, in the order of (time, recordedtime, id)."""
 
     versions: list[Version] = []
+    listed_us: int | None = None
+    """when it was listed for the first time"""
 
     def category_at(self, us: int) -> str | None:
         """The category valid at an instant; before the first known one, that one."""
@@ -49,7 +51,11 @@ class Fact(NamedTuple):
 def merge(old: Sku | None, facts: list[Fact]) -> Sku:
     """The history with these events in it."""
     versions = [*(old.versions if old else ()), *(_version(fact) for fact in facts)]
-    return Sku(sorted(versions, key=lambda version: (version.us, version.recorded_us, version.id)))
+    listings = [fact.us for fact in facts if isinstance(fact.event, SkuListed)]
+    if old is not None and old.listed_us is not None:
+        listings.append(old.listed_us)
+    ordered = sorted(versions, key=lambda version: (version.us, version.recorded_us, version.id))
+    return Sku(ordered, min(listings, default=None))
 
 
 def _version(fact: Fact) -> Version:

@@ -16,6 +16,9 @@ from services.kpi.figures import EVERY_GRAIN, FROM_DAY, NUMBERS, Contribution, P
 IDLE_US: Final = 30 * 60 * 1_000_000
 """A gap of this length starts a new session (D28)."""
 
+MACHINE: Final = 10_000
+"""A visitor with more events than this in a day is a bot (D1); none of them counts."""
+
 VIEW, CART, FAVORITE, CHECKOUT, PRODUCT = 1, 2, 4, 8, 16
 BOT, STAFF = 1, 2
 
@@ -88,6 +91,8 @@ class Day(msgspec.Struct, array_like=True):
     skus: list[SkuHour] = []
     excluded: list[tuple[int, int, int]] = []
     """(hour, events of bots, events of staff) that were left out"""
+    events: int = 0
+    """all of them, whoever sent them"""
 
 
 Days = Mapping[int, Day]
@@ -106,7 +111,20 @@ def merge(old: Day | None, visits: Sequence[tuple[int, Visit]]) -> Day:
         sessions=_merge_sessions(base.sessions, accepted),
         skus=_merge_skus(base.skus, accepted),
         excluded=_merge_excluded(base.excluded, visits) if len(accepted) < len(visits) else base.excluded,
+        events=base.events + len(visits),
     )
+
+
+def counted(day: Day) -> Day:
+    """The day as it counts: of a machine nothing but that its events were left out, in the day's first hour it came."""
+    if day.events <= MACHINE:
+        return day
+    left_out = sum(bots + staff for _, bots, staff in day.excluded)
+    hours = [hour.hour for hour in day.hours] or [hour for hour, _, _ in day.excluded]
+    excluded = {hour: (bots, staff) for hour, bots, staff in day.excluded}
+    bots, staff = excluded.get(min(hours), (0, 0))
+    excluded[min(hours)] = (bots + day.events - left_out, staff)
+    return Day(excluded=[(hour, *excluded[hour]) for hour in sorted(excluded)], events=day.events)
 
 
 def _merge_hours(old: Sequence[Hour], visits: Sequence[tuple[int, Visit]]) -> list[Hour]:
@@ -259,6 +277,10 @@ def contribution(
     made: Contribution = {}
     if not days:
         return made
+    for one in days.values():
+        if one.events > MACHINE:
+            days = {number: counted(state) for number, state in days.items()}
+            break
     if len(days) == 1 and scope.days == tuple(days):
         _count_only_day(made, store, days, orders, calendar, category_of)
         return made
@@ -436,7 +458,7 @@ def _by(
 
 def sessions_of(days: Days) -> list[Session]:
     """The visitor's sessions; one may run over midnight."""
-    return list(unite(session for day in sorted(days) for session in days[day].sessions))
+    return list(unite(session for day in sorted(days) for session in counted(days[day]).sessions))
 
 
 def _count_sessions(
