@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from libs.service import middleware, openapi, problems, wire
 from libs.service.call import Call
@@ -16,9 +17,23 @@ from libs.service.runtime import Runtime
 from libs.service.version import VERSION
 
 
-def create_app(runtime: Runtime, routers: Sequence[Router]) -> FastAPI:
+class ServiceApp(FastAPI):
+    """A service's app. What stands in `front` gets every call first, and hands on to `usual` what is not for it."""
+
+    front: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call."""
+        await (self.front or self.usual)(scope, receive, send)
+
+    async def usual(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call by its route, through all layers."""
+        await super().__call__(scope, receive, send)
+
+
+def create_app(runtime: Runtime, routers: Sequence[Router]) -> ServiceApp:
     """The ASGI app of a service."""
-    app = FastAPI(
+    app = ServiceApp(
         title=f"opswire {runtime.name}", version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.runtime = runtime

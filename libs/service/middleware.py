@@ -46,7 +46,7 @@ class Identified:
 
         async def numbered(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), _NOSNIFF]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), NOSNIFF]
             await send(message)
 
         token = REQUEST_ID.set(request_id)
@@ -56,7 +56,7 @@ class Identified:
             REQUEST_ID.reset(token)
 
 
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 
 class Measured:
@@ -89,11 +89,16 @@ class Measured:
         seconds = now - scope["opswire.began"]
         route = getattr(scope.get("route"), "path", "unmatched")
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        _requests(self.service, method, route, status).inc()
-        _request_seconds(self.service, method, route).observe(seconds)
+        count_call(self.service, method, route, status, seconds)
         if seconds > SLOW_SECONDS and now > self._next_log:
             self._next_log = now + 1
             get_logger(__name__).info("slow", method=method, route=route, status=status, seconds=round(seconds, 3))
+
+
+def count_call(service: str, method: str, route: str, status: int, seconds: float) -> None:
+    """Count and time a call by its route's template."""
+    _requests(service, method, route, status).inc()
+    _request_seconds(service, method, route).observe(seconds)
 
 
 @lru_cache(10_000)
