@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import msgspec
 from sqlalchemy import Row
 
+from libs.service import wire
 from services.inventory.domain.commands import Compared, Count, Piece, Standing
 from services.inventory.domain.promises import Status
 from services.inventory.domain.stock import Level
@@ -100,6 +103,17 @@ def standing_body(standing: Standing) -> dict[str, Any]:
     if standing.short:
         body["short"] = _lines(standing.short)
     return body
+
+
+def standing_json(standing: Standing, zone: ZoneInfo | None) -> bytes:
+    """The same, as it is sent."""
+    body = standing_body(standing)
+    if body["expires_at"] is not None:
+        body["expires_at"] = wire.instant(body["expires_at"], zone)
+    return _encode(body)
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 def reservation_body(rows: Sequence[Row[Any]]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Where the objects of the inventory service meet."""
 
 from fastapi import FastAPI
-from starlette.middleware import Middleware
 
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
@@ -31,7 +30,7 @@ def build(settings: InventorySettings) -> tuple[Runtime, FastAPI]:
     runtime.every("reconcile days", 60.0, lambda: _reconcile(runtime))
     app = create_app(runtime, list(ROUTERS))
     app.state.lane = lane
-    app.user_middleware.append(Middleware(Express, runtime=runtime, lane=lane))  # the innermost layer
+    app.front = Express(app.usual, runtime, lane)
     return runtime, app
 
 

@@ -6,8 +6,10 @@ refusal included, goes the usual way, so that there is one place that says what 
 """
 
 import re
+from asyncio import timeout
 from dataclasses import dataclass
 from datetime import timedelta
+from time import monotonic
 from typing import Annotated
 
 import msgspec
@@ -16,13 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.events.ids import uuid7
 from libs.service import problems
-from libs.service.answers import Answer
 from libs.service.auth import EVERY_STORE, Principal
-from libs.service.errors import Problem
+from libs.service.errors import BodyTimeout, Overloaded, Problem
 from libs.service.idempotency import Kept
+from libs.service.logging import REQUEST_ID
+from libs.service.metrics import REQUESTS_REFUSED
+from libs.service.middleware import NOSNIFF, count_call
+from libs.service.routes import BODY_SECONDS
 from libs.service.runtime import Runtime
 from libs.service.stores import StoreInfo
-from services.inventory.answers import standing_body
+from services.inventory.answers import standing_json
 from services.inventory.bodies import HOLD_SECONDS
 from services.inventory.domain import commands as c
 from services.inventory.lane import Request as Wish
@@ -31,6 +36,8 @@ from services.inventory.lane import StockLane
 PATH = "/v1/reservations"
 MOST_BYTES = 16 << 10
 MOST_LINES = 100
+GONE = 499
+"""What a call is counted as whose caller left before the answer."""
 _STORE = re.compile(rb"(?:store=([A-Za-z0-9._-]{1,64}))?")
 _UNUSUAL = frozenset({b"idempotency-key", b"if-match", b"expect", b"content-encoding"})
 
@@ -64,23 +71,13 @@ _NAMES = tuple(f'"{name}"'.encode() for name in _Body.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
-    """What the measures call the route by."""
-
-    path: str = PATH
-
-
-_ROUTE = _Route()
-
-
-@dataclass(frozen=True, slots=True)
 class _Caller:
     principal: Principal
     store: StoreInfo
 
 
 class Express:
-    """The innermost layer around the app: door, request id and measures are the same for both ways."""
+    """What stands before the app: it does for a plain reservation what door, request id and measures do for others."""
 
     def __init__(self, app: ASGIApp, runtime: Runtime, lane: StockLane) -> None:
         self.app = app
@@ -92,20 +89,43 @@ class Express:
         if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        messages = await _read(receive)
+        began = monotonic()
+        try:
+            messages = await _read(receive)
+        except TimeoutError:
+            await problems.answer(BodyTimeout("the request did not arrive in time"), Request(scope))(
+                scope, receive, send
+            )
+            return
         wish = await self._wish(scope, messages)
         if wish is None:
             await self.app(scope, _again(messages, receive), send)
             return
-        scope["route"] = _ROUTE
+        status = GONE
+        scope["opswire.request_id"] = request_id = uuid7()
+        REQUEST_ID.set(request_id)
+        try:
+            status = await self._serve(wish, scope, receive, send)
+        finally:
+            count_call(self.runtime.name, "POST", PATH, status, monotonic() - began)
+
+    async def _serve(self, wish: "_Wish", scope: Scope, receive: Receive, send: Send) -> int:
+        gate = self.runtime.gate
+        try:
+            await gate.enter()
+        except Overloaded as refused:
+            REQUESTS_REFUSED.labels(self.runtime.name).inc()
+            return await _fail(refused, scope, receive, send)
         try:
             kept = await self._answer(*wish)
+            await _send(kept, scope["opswire.request_id"], send)
         except Exception as error:  # noqa: BLE001  as everywhere, errors become answers at the edge
-            await problems.answer(error, Request(scope))(scope, receive, send)
-            return
-        await _send(kept, send)
+            return await _fail(error, scope, receive, send)
+        finally:
+            gate.leave()
+        return kept.status
 
-    async def _wish(self, scope: Scope, messages: list[Message]) -> tuple[c.Reserve, StoreInfo] | None:
+    async def _wish(self, scope: Scope, messages: list[Message]) -> "_Wish | None":
         """The wish of a plain call; None for any other."""
         headers = dict(scope["headers"])
         body = _body_of(headers, messages)
@@ -152,20 +172,24 @@ class Express:
     async def _answer(self, command: c.Reserve, store: StoreInfo) -> Kept:
         def finish(outcome: c.Outcome) -> Kept:
             assert isinstance(outcome, c.Standing)
-            return Answer(201, standing_body(outcome)).kept(store.zone)
+            return Kept(201, standing_json(outcome, store.zone))
 
         return (await self.lane.ask(Wish(command, (), finish))).kept
 
 
+_Wish = tuple[c.Reserve, StoreInfo]
+
+
 async def _read(receive: Receive) -> list[Message]:
-    """The whole call, or as much of it as an express call may have."""
+    """The whole call, or as much of it as an express call may have. Raises TimeoutError when it does not come."""
     messages, size = [], 0
-    while True:
-        message = await receive()
-        messages.append(message)
-        size += len(message.get("body", b""))
-        if not message.get("more_body", False) or size > MOST_BYTES:
-            return messages
+    async with timeout(BODY_SECONDS):
+        while True:
+            message = await receive()
+            messages.append(message)
+            size += len(message.get("body", b""))
+            if not message.get("more_body", False) or size > MOST_BYTES:
+                return messages
 
 
 def _again(messages: list[Message], receive: Receive) -> Receive:
@@ -198,7 +222,21 @@ def _body_of(headers: dict[bytes, bytes], messages: list[Message]) -> _Body | No
     return None if body.order_id is None and (body.allocate or body.backorder) else body
 
 
-async def _send(kept: Kept, send: Send) -> None:
-    headers = [(b"content-length", str(len(kept.body)).encode()), (b"content-type", b"application/json")]
+async def _send(kept: Kept, request_id: str, send: Send) -> None:
+    headers = [
+        (b"content-length", str(len(kept.body)).encode()),
+        (b"content-type", b"application/json"),
+        (b"x-request-id", request_id.encode()),
+        NOSNIFF,
+    ]
     await send({"type": "http.response.start", "status": kept.status, "headers": headers})
     await send({"type": "http.response.body", "body": kept.body})
+
+
+async def _fail(error: Exception, scope: Scope, receive: Receive, send: Send) -> int:
+    """Answer with the problem, as the usual way would."""
+    answer = problems.answer(error, Request(scope))
+    answer.headers["x-request-id"] = scope["opswire.request_id"]
+    answer.raw_headers.append(NOSNIFF)
+    await answer(scope, receive, send)
+    return answer.status_code
