@@ -10,7 +10,7 @@ Whoever calls it has locked the stores of the batch (`rows.py`), so nothing that
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
@@ -50,7 +50,8 @@ Key = tuple[str, str]
 SLICE: Final = 1_000
 """Entities between two turns of the event loop, so that the database works meanwhile."""
 _ID_BYTES: Final = 8
-_NEAR_MIDNIGHT_US: Final = 5 * 60 * 1_000_000
+NEAR_MIDNIGHT_US: Final = 5 * 60 * 1_000_000
+"""How far from midnight a repeat is looked for in the neighbouring day too."""
 _REACH_DAYS: Final = 9
 """Days around a visit in which an order may depend on it, and whatever that order depends on: 7 and a margin."""
 
@@ -155,9 +156,20 @@ class Change(NamedTuple):
 class Outcome:
     """The differences of a batch, added up, and one by one with their causes."""
 
-    cells: Cells
+    places: Contribution
+    buyers: Cells
+    """distinct buyers, who are counted by the cell"""
     changes: list[Change]
-    repeats: int = 0
+    repeats: int
+    buckets: BucketsOf
+
+    @property
+    def cells(self) -> Cells:
+        """Everything that changed, expanded; made anew each time."""
+        cells = cells_of(self.places, self.buckets)
+        for cell, vector in self.buyers.items():
+            cells[cell] = {**cells.get(cell, {}), **vector}
+        return cells
 
 
 async def fold(batch: Batch, rows: Rows, shops: Shops, shops_before: Shops | None = None) -> Outcome:
@@ -304,20 +316,26 @@ class _Work:
     def _merge_visits(self, key: Key, visits: Sequence[Visit]) -> None:
         visitor, calendar = self.visitors[key], self.shops[key[0]].calendar
         fresh: dict[int, list[tuple[int, Visit]]] = {}
-        seen: set[bytes] = set()
+        seen: dict[int, set[bytes]] = {}
         slot, ids = calendar.slot, visitor.ids
         for visit in visits:
             day, hour = slot(visit.us)
-            if visit.key in seen or (ids and _known(visit, day, ids, calendar)) or self._known_in_crowd(key, visit):
+            keys = seen.get(day)
+            if keys is None:
+                keys = seen[day] = set()
+                fresh[day] = []
+            if (
+                visit.key in keys
+                or ((ids or len(seen) > 1) and _known(visit, day, (ids, seen), calendar))
+                or self._known_in_crowd(key, visit)
+            ):
                 self.repeats += 1
                 continue
-            seen.add(visit.key)
-            arrived = fresh.get(day)
-            if arrived is None:
-                fresh[day] = [(hour, visit)]
-            else:
-                arrived.append((hour, visit))
+            keys.add(visit.key)
+            fresh[day].append((hour, visit))
         for day, arrived in fresh.items():
+            if not arrived:
+                continue
             visitor.after[day] = visitors.merge(visitor.before.get(day), arrived)
             if len(ids.get(day, b"")) < CROWDED * _ID_BYTES:
                 ids[day] = ids.get(day, b"") + b"".join([visit.key for _, visit in arrived])
@@ -725,17 +743,17 @@ class _Work:
 
     def outcome(self) -> Outcome:
         places: Contribution = {}
-        for change in self.changes:
-            add_all(places, change.difference)
-        cells = cells_of(places, BucketsOf({store: shop.calendar for store, shop in self.shops.items()}))
         buyers: Cells = {}
         for change in self.changes:
+            add_all(places, change.difference)
             _add_cells(buyers, change.cells)
-        for cell, vector in buyers.items():
-            kept = {number: value for number, value in vector.items() if value}
-            if kept:
-                cells[cell] = {**cells.get(cell, {}), **kept}
-        return Outcome(cells, self.changes, self.repeats)
+        kept = {
+            cell: changed
+            for cell, vector in buyers.items()
+            if (changed := {number: value for number, value in vector.items() if value})
+        }
+        buckets = BucketsOf({store: shop.calendar for store, shop in self.shops.items()})
+        return Outcome(places, kept, self.changes, self.repeats, buckets)
 
 
 def _identity(key: Key, visit: Visit) -> bytes:
@@ -753,15 +771,14 @@ def _days_of(visits: Sequence[Visit], calendar: Calendar) -> set[int]:
     return days
 
 
-def _known(visit: Visit, day: int, ids: Mapping[int, bytes], calendar: Calendar) -> bool:
+def _known(visit: Visit, day: int, known: Sequence[Mapping[int, Collection[Any]]], calendar: Calendar) -> bool:
     """Whether the event is a repeat: by the ids of its day, and of the neighbouring one within 5 min of midnight."""
-    if visit.key in ids.get(day, b""):
-        return True
-    if day - 1 in ids and visit.us - calendar.day_start(day) * 1_000_000 < _NEAR_MIDNIGHT_US:
-        return visit.key in ids[day - 1]
-    if day + 1 in ids and calendar.day_start(day + 1) * 1_000_000 - visit.us <= _NEAR_MIDNIGHT_US:
-        return visit.key in ids[day + 1]
-    return False
+    days = [day]
+    if visit.us - calendar.day_start(day) * 1_000_000 < NEAR_MIDNIGHT_US:
+        days.append(day - 1)
+    if calendar.day_start(day + 1) * 1_000_000 - visit.us <= NEAR_MIDNIGHT_US:
+        days.append(day + 1)
+    return any(visit.key in ids[one] for ids in known for one in days if one in ids)
 
 
 async def _breathe(number: int) -> None:

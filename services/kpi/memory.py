@@ -34,7 +34,36 @@ class Memory:
         self.found_skus: dict[Key, bytes] = {}
         self.found_leaves: dict[LeafKey, bytes] = {}
         self.remembered: set[bytes] = set()
+        self._other_skus: Mapping[Key, bytes] = {}
         self.seen_skus: dict[Key, dict[str, set[int]]] = {}
+
+    def beside(self) -> "Memory":
+        """A memory of other entities that sees the SKUs of this one, and does not count them among its own rows."""
+        other = Memory()
+        other._other_skus = self.found_skus
+        return other
+
+    def adopt(self, other: "Memory", row: tuple[str | int, ...]) -> None:
+        """Take over a row (table and key) of another memory, if it has it."""
+        table, *key = row
+        if table == "visitor_day":
+            store, visitor, day = key
+            found = other.days.get((str(store), str(visitor)), {}).get(int(day))
+            if found is not None:
+                self.days.setdefault((str(store), str(visitor)), {})[int(day)] = found
+            return
+        rows = self._of_table(str(table)), other._of_table(str(table))
+        if tuple(key) in rows[1]:
+            rows[0][tuple(key)] = rows[1][tuple(key)]
+
+    def _of_table(self, table: str) -> dict[Any, bytes]:
+        tables: dict[str, dict[Any, bytes]] = {
+            "orders": self.found_orders,
+            "customer": self.found_customers,
+            "buyer": self.found_buyers,
+            "sku": self.found_skus,
+        }
+        return tables.get(table, {})
 
     async def visitor_days(self, ranges: Sequence[DayRange]) -> dict[Key, VisitorDays]:
         found: dict[Key, VisitorDays] = {}
@@ -74,7 +103,11 @@ class Memory:
         return {member: decode_members(self.found_buyers[member]) for member in members if member in self.found_buyers}
 
     async def skus(self, keys: Sequence[Key]) -> dict[Key, Sku]:
-        return {key: decode_sku(self.found_skus[key]) for key in keys if key in self.found_skus}
+        return {
+            key: decode_sku(state)
+            for key in keys
+            if (state := self.found_skus.get(key) or self._other_skus.get(key)) is not None
+        }
 
     async def leaves(self, keys: Sequence[LeafKey]) -> dict[LeafKey, Any]:
         return {key: decode_leaf(key.kind, self.found_leaves[key]) for key in keys if key in self.found_leaves}
