@@ -8,13 +8,13 @@ from libs.events.transaction import utc_now
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
 from services.kpi import api, desk, front_door, handlers, rebuilds, tables
+from services.kpi.aside import carry_out_aside
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
 from services.kpi.garbage import collect_between_batches
 from services.kpi.history import fold_history
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
-from services.kpi.rebuild import carry_out
 from services.kpi.records import read_record
 from services.kpi.settings import KpiSettings
 from services.kpi.windows import measure_windows
@@ -38,7 +38,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
         runtime.every("measure windows", 2.0, lambda: measure_windows(runtime.worker))
         runtime.every("tell corrections", 5.0, lambda: tell_corrections(runtime.worker))
         runtime.every("fold history", 600.0, lambda: fold_history(runtime.worker))
-        runtime.every("rebuild", 1.0, lambda: carry_out(runtime.worker))
+        runtime.every("rebuild", 1.0, lambda: carry_out_aside(settings, runtime.worker))
     runtime.every("end what is over", 5.0, lambda: end_due(runtime.worker))
     door = TrafficDoor(runtime.bus, lambda: Reader(runtime.installation.pseudonyms.replace), in_flight)
     questions = api.router_of(Progress(runtime.bus, runtime.clock), handlers.REACTIONS.topics)

@@ -58,11 +58,9 @@ async def sums_of_live(connection: Any) -> Ledger:
         ledger.add_row(key, value)
         if (number := number + 1) % _TURN == 0:
             await asyncio.sleep(0)
-    add, decode = ledger.add_figure, decode_vector
-    async for store, grain, by, bucket, value, measures in connection.cursor(_FIGURES, prefetch=_AT_ONCE):
-        add((store, grain, by, bucket), value, decode(measures))
-        if (number := number + 1) % _TURN == 0:
-            await asyncio.sleep(0)
+    figures = await connection.cursor(_FIGURES)
+    while rows := await figures.fetch(_AT_ONCE):
+        ledger.add_figures(rows)
     return ledger
 
 
@@ -75,7 +73,9 @@ async def sums_of_replay(replay: Replay) -> Ledger:
             if number % _TURN == 0:
                 await asyncio.sleep(0)
         ledger.add_places(piece.outcome.places, piece.outcome.buckets)
-        ledger.add_cells(piece.outcome.buyers)
+        for change in piece.outcome.changes:
+            if change.cells:
+                ledger.add_cells(change.cells)
     return ledger
 
 

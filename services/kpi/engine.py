@@ -157,8 +157,6 @@ class Outcome:
     """The differences of a batch, added up, and one by one with their causes."""
 
     places: Contribution
-    buyers: Cells
-    """distinct buyers, who are counted by the cell"""
     changes: list[Change]
     repeats: int
     buckets: BucketsOf
@@ -167,8 +165,14 @@ class Outcome:
     def cells(self) -> Cells:
         """Everything that changed, expanded; made anew each time."""
         cells = cells_of(self.places, self.buckets)
-        for cell, vector in self.buyers.items():
-            cells[cell] = {**cells.get(cell, {}), **vector}
+        buyers: Cells = {}
+        for change in self.changes:
+            if change.cells:
+                _add_cells(buyers, change.cells)
+        for cell, vector in buyers.items():
+            kept = {number: value for number, value in vector.items() if value}
+            if kept:
+                cells[cell] = {**cells.get(cell, {}), **kept}
         return cells
 
 
@@ -743,17 +747,10 @@ class _Work:
 
     def outcome(self) -> Outcome:
         places: Contribution = {}
-        buyers: Cells = {}
         for change in self.changes:
             add_all(places, change.difference)
-            _add_cells(buyers, change.cells)
-        kept = {
-            cell: changed
-            for cell, vector in buyers.items()
-            if (changed := {number: value for number, value in vector.items() if value})
-        }
         buckets = BucketsOf({store: shop.calendar for store, shop in self.shops.items()})
-        return Outcome(places, kept, self.changes, self.repeats, buckets)
+        return Outcome(places, self.changes, self.repeats, buckets)
 
 
 def _identity(key: Key, visit: Visit) -> bytes:

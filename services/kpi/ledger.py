@@ -1,17 +1,18 @@
 """Sums that are equal when two sets of rows are: what a rebuild compares, in memory that does not grow with them.
 
-A row of an entity adds a hash of its key and value. A figure adds value x word(measure) x word(bucket) x word(value of
-its dimensions) in a prime field, so that parts of one figure (its shards, what single entities add to it) may be added
-one by one in any order: two different sets of figures give the same sum with a chance of 3 in 2^127. The sums are kept
-in bins; bins that differ say where to look for the rows.
+A row of an entity adds a hash of its key and value. A figure adds value x word(measure) x word(bucket) x word(names of
+its dimensions) x word(their values) in a prime field, so that parts of one figure (its shards, what single entities add
+to it) may be added one by one in any order: two different sets of figures give the same sum with a chance of 4 in
+2^127. The sums are kept in bins; bins that differ say where to look for the rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from zlib import crc32
 
-from services.kpi.figures import BucketsOf, Cell, Cells, Contribution, Vector, expand
+from services.kpi.figures import BucketsOf, Cell, Cells, Contribution, expand
+from services.kpi.states import decode_vector
 
 RowKey = tuple[str | int, ...]
 """Table and key of a row; figures without their shard."""
@@ -32,7 +33,11 @@ class Suspects(NamedTuple):
         return _row_bin(_row_name(key)) in self.rows
 
     def has_cell(self, cell: Cell) -> bool:
-        return _bucket_word(cell[:4])[0] in self.figures
+        return _bucket_word((cell.store, cell.grain, cell.bucket)) % BINS in self.figures
+
+
+Bucket = tuple[str, str, int]
+"""Store, grain, start."""
 
 
 class Ledger:
@@ -41,8 +46,10 @@ class Ledger:
     def __init__(self) -> None:
         self._rows = [0] * BINS
         self._figures = [0] * BINS
-        self._buckets: dict[tuple[str, str, str, int], tuple[int, int]] = {}
-        self._values: dict[str, int] = {}
+        self._buckets = _Words(_bucket_word)
+        self._values = _Words(_value_word)
+        self._names = _Words(_word)
+        self._views = _Words(self._view)
 
     def add_row(self, key: RowKey, value: bytes) -> None:
         """Add an entity's row."""
@@ -50,47 +57,39 @@ class Ledger:
         hashed = blake2b(name + value, digest_size=_ROW_BYTES).digest()
         self._rows[_row_bin(name)] += int.from_bytes(hashed, "big")
 
-    def add_figure(self, bucket: tuple[str, str, str, int], value: str, vector: Mapping[int, int]) -> None:
-        """Add a figure, or a part of one: (store, grain, by, bucket), the values of its dimensions, its measures."""
-        at, word = self._bucket(bucket)
-        self._figures[at] += weight(vector) * (word * self._value(value) % _PRIME)
+    def add_figures(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Add figures, or parts of them: store, grain, by, bucket, values of the dimensions, measures."""
+        buckets, values, names, figures = self._buckets, self._values, self._names, self._figures
+        for store, grain, by, bucket, value, measures in rows:
+            word = buckets[store, grain, bucket]
+            figures[word % BINS] += weight(decode_vector(measures)) * (
+                word * (names[by] * values[value] % _PRIME) % _PRIME
+            )
 
     def add_cells(self, cells: Cells) -> None:
-        """Add parts of figures."""
-        for cell, vector in cells.items():
-            self.add_figure(cell[:4], cell.value, vector)
+        """Add parts of figures of one bucket, all with the same measures."""
+        groups: dict[tuple[Bucket, int], int] = {}
+        for (store, grain, by, bucket, value), vector in cells.items():
+            group = (store, grain, bucket), weight(vector)
+            groups[group] = groups.get(group, 0) + self._names[by] * self._values[value]
+        for (name, weighs), inner in groups.items():
+            word = self._buckets[name]
+            self._figures[word % BINS] += weighs * (word * (inner % _PRIME) % _PRIME)
 
     def add_places(self, places: Contribution, buckets: BucketsOf) -> None:
         """Add contributions to all the figures that they count in, without expanding them."""
-        views: dict[tuple[str | None, ...], list[tuple[str, int]]] = {}
+        figures, words, views = self._figures, self._buckets, self._views
         for place, vector in places.items():
             weighs = weight(vector)
-            if not weighs:
-                continue
-            store, _, _, profile = place
-            expanded = views.get(profile)
-            if expanded is None:
-                expanded = views[profile] = [(by, self._value(value)) for by, value in expand(profile)]
-            for grain, start in buckets.over(place):
-                for by, word in expanded:
-                    at, of_bucket = self._bucket((store, grain, by, start))
-                    self._figures[at] += weighs * (of_bucket * word % _PRIME)
+            if weighs:
+                weighs = weighs * views[place.profile] % _PRIME
+                for grain, start in buckets.over(place):
+                    word = words[place.store, grain, start]
+                    figures[word % BINS] += weighs * word
 
-    def _bucket(self, bucket: tuple[str, str, str, int]) -> tuple[int, int]:
-        found = self._buckets.get(bucket)
-        if found is None:
-            if len(self._buckets) >= _MOST_WORDS:
-                self._buckets.clear()
-            found = self._buckets[bucket] = _bucket_word(bucket)
-        return found
-
-    def _value(self, value: str) -> int:
-        found = self._values.get(value)
-        if found is None:
-            if len(self._values) >= _MOST_WORDS:
-                self._values.clear()
-            found = self._values[value] = _word(b"v", value)
-        return found
+    def _view(self, profile: tuple[str | None, ...]) -> int:
+        """The words of all the cells of a bucket that a profile counts in, added up."""
+        return sum(self._names[by] * self._values[value] for by, value in expand(profile)) % _PRIME
 
     # what came out
 
@@ -116,29 +115,44 @@ class Ledger:
         ]
 
 
-_measures: dict[int, int] = {}
+K = TypeVar("K")
 
 
-def weight(vector: Mapping[int, int] | Vector) -> int:
+class _Words(dict[K, int]):
+    """Words of names, remembered up to a number."""
+
+    def __init__(self, make: Callable[[K], int]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, name: K) -> int:
+        if len(self) >= _MOST_WORDS:
+            self.clear()
+        word = self[name] = self._make(name)
+        return word
+
+
+def _word(name: str | int) -> int:
+    return int.from_bytes(blake2b(str(name).encode(), digest_size=_ROW_BYTES, person=b"name").digest(), "big") % _PRIME
+
+
+def _value_word(value: str) -> int:
+    return int.from_bytes(blake2b(value.encode(), digest_size=_ROW_BYTES, person=b"value").digest(), "big") % _PRIME
+
+
+def _bucket_word(bucket: Bucket) -> int:
+    return _word("\0".join(map(str, bucket)))
+
+
+_MEASURES: Final = _Words[int](_word)
+
+
+def weight(vector: Mapping[int, int]) -> int:
     """The measures of a figure as one number; what adds up to nothing weighs nothing."""
     total = 0
     for number, value in vector.items():
-        word = _measures.get(number)
-        if word is None:
-            if len(_measures) >= _MOST_WORDS:
-                _measures.clear()
-            word = _measures[number] = _word(b"m", str(number))
-        total += value * word
+        total += value * _MEASURES[number]
     return total % _PRIME
-
-
-def _word(kind: bytes, name: str) -> int:
-    return int.from_bytes(blake2b(name.encode(), digest_size=_ROW_BYTES, person=kind).digest(), "big") % _PRIME
-
-
-def _bucket_word(bucket: tuple[str, str, str, int]) -> tuple[int, int]:
-    word = _word(b"b", "\0".join(map(str, bucket)))
-    return word % BINS, word
 
 
 def _row_name(key: RowKey) -> bytes:

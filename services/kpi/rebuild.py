@@ -157,7 +157,7 @@ async def rebuild(transactions: Transactions, rebuild_id: str, *, seed: int = 0)
     async with transactions.engine.connect() as alone:
         if not await alone.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}):
             return None
-        await alone.commit()
+        await alone.rollback()  # the lock is the session's, not the transaction's
         try:
             for number in range(MOST_ROUNDS):
                 found = await _compare(transactions, report, seed + number, first=number == 0)

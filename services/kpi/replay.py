@@ -21,7 +21,7 @@ from services.kpi.states import canonical
 
 EVENTS_A_SHARD: Final = 60_000
 """Page views that are in memory at once."""
-WEIGHT: Final = 8
+WEIGHT: Final = 25
 """Page views that another event is worth: an order has lines."""
 REPEATED: Final = 0.05
 """Share of the page views that is applied once more; a repeat has no effect."""
