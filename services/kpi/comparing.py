@@ -12,7 +12,9 @@ import msgspec
 
 from services.kpi.entities.sku import Sku
 from services.kpi.figures import Cell, Cells, Vector
+from services.kpi.leaves import decode as decode_leaf
 from services.kpi.ledger import BINS, Ledger, RowKey, Suspects
+from services.kpi.marks import Marks
 from services.kpi.memory import Memory
 from services.kpi.replay import Replay
 from services.kpi.states import (
@@ -23,6 +25,7 @@ from services.kpi.states import (
     decode_order,
     decode_sku,
     decode_vector,
+    encode,
 )
 
 MOST_SUSPECTS: Final = 200_000
@@ -42,6 +45,7 @@ class Findings:
     """what is to be added to figures so that they are right"""
     entities: Memory = field(default_factory=Memory)
     """entities as they should be"""
+    marks: Marks = field(default_factory=Marks)
 
     @property
     def differing(self) -> list[RowKey]:
@@ -96,6 +100,7 @@ async def find(connection: Any, replay: Replay, suspects: Suspects) -> Findings:
             if suspects.has_row(key):
                 found.expected[key] = value
                 found.entities.adopt(piece.memory, key)
+                found.marks.adopt(piece.marks, key)
         if suspects.figures:
             for cell, vector in piece.outcome.cells.items():
                 if suspects.has_cell(cell):
@@ -161,6 +166,9 @@ _KEYS: Final = {
     "customer": ("store", "customer"),
     "buyer": ("store", "customer", "grain", "bucket"),
     "sku": ("store", "sku"),
+    "leaf": ("store", "kind", "id"),
+    "assignment": ("store", "experiment", "visitor"),
+    "stock_level": ("store", "sku", "hour"),
     "document": ("store", "kind", "id", "us", "recorded_us", "event_id"),
 }
 _NO_SKU: Final = canonical(Sku())
@@ -195,6 +203,18 @@ TABLES: Final[Mapping[str, tuple[str, _Read]]] = {
         lambda row: (tuple(row)[:4], canonical(decode_members(row[4]))),
     ),
     "sku": ("SELECT store, sku, state FROM kpi.sku", _read_sku),
+    "leaf": (
+        "SELECT store, kind, id, state FROM kpi.leaf",
+        lambda row: (tuple(row)[:3], canonical(decode_leaf(row[1], row[3]))),
+    ),
+    "assignment": (
+        "SELECT store, experiment, visitor, us, event_id, variant FROM kpi.assignment",
+        lambda row: (tuple(row)[:3], encode(tuple(row)[3:])),
+    ),
+    "stock_level": (
+        "SELECT store, sku, hour, us, version, on_hand FROM kpi.stock_level",
+        lambda row: (tuple(row)[:3], encode(tuple(row)[3:])),
+    ),
     "document": ("SELECT store, kind, id, us, recorded_us, event_id, body FROM kpi.document", _read_document),
 }
 """Entity tables: how they are read, and as what their rows are compared."""

@@ -59,12 +59,18 @@ class Marks:
         if known is None or level.version > known.version:
             self.levels[level.key] = level
 
-    def take(self, other: "Marks") -> None:
-        """Add the marks of another batch."""
-        for seen in other.assignments.values():
+    def adopt(self, other: "Marks", row: tuple[str | int, ...]) -> None:
+        """Take over the mark of a row (table and key), if the other has it."""
+        if row[0] == "assignment" and (seen := other.assignments.get(row[1:])) is not None:  # type: ignore[arg-type]
             self.see(seen)
-        for level in other.levels.values():
+        if row[0] == "stock_level" and (level := other.levels.get(row[1:])) is not None:  # type: ignore[arg-type]
             self.stand(level)
+
+    def only(self, row: tuple[str | int, ...]) -> "Marks":
+        """The mark of this row alone."""
+        found = Marks()
+        found.adopt(self, row)
+        return found
 
 
 async def save_marks(connection: Any, marks: Marks) -> None:

@@ -62,6 +62,7 @@ class Memory:
             "customer": self.found_customers,
             "buyer": self.found_buyers,
             "sku": self.found_skus,
+            "leaf": self.found_leaves,
         }
         return tables.get(table, {})
 

@@ -19,8 +19,9 @@ from libs.events.failures import Verdict, decide
 from libs.events.ids import uuid7
 from libs.events.locks import lock_number
 from libs.events.transaction import Transaction, Transactions
-from services.kpi.calendar import Calendar, calendar_of
+from services.kpi.calendar import calendar_of
 from services.kpi.comparing import Findings, find, sums_of_live, sums_of_replay
+from services.kpi.engine import Shop
 from services.kpi.ledger import RowKey
 from services.kpi.repair import repair
 from services.kpi.replay import Progress, Replay
@@ -174,7 +175,7 @@ async def rebuild(transactions: Transactions, rebuild_id: str, *, seed: int = 0)
 async def _compare(transactions: Transactions, report: Report, seed: int, *, first: bool) -> Findings:
     """One look at journal and tables; the first one's digests are reported."""
     async with _snapshot(transactions) as connection:
-        replay = Replay(await _calendars(connection), seed)
+        replay = Replay(await _shops(connection), seed)
         try:
             await replay.read(connection, _progress(transactions, report.rebuild_id) if first else None)
             rebuilt, live = await sums_of_replay(replay), await sums_of_live(connection)
@@ -199,10 +200,10 @@ async def _snapshot(transactions: Transactions) -> AsyncIterator[Any]:
         await session.rollback()
 
 
-async def _calendars(connection: Any) -> dict[str, Calendar]:
-    return {
-        store: calendar_of(zone) for store, zone in await connection.fetch("SELECT store, timezone FROM access.stores")
-    }
+async def _shops(connection: Any) -> dict[str, Shop]:
+    """Every store, without what its policies say: that is replayed."""
+    rows = await connection.fetch("SELECT store, timezone, currency FROM access.stores")
+    return {store: Shop(calendar_of(zone), currency=currency) for store, zone, currency in rows}
 
 
 def _progress(transactions: Transactions, rebuild_id: str) -> Progress:

@@ -14,9 +14,11 @@ import msgspec
 from libs.events.transaction import Transactions
 from services.kpi.comparing import Findings, difference, live_row, where
 from services.kpi.engine import StoredDay
+from services.kpi.entities.leaf import LeafKey
 from services.kpi.entities.order import Member
 from services.kpi.figures import Cells
 from services.kpi.ledger import RowKey
+from services.kpi.marks import save_marks
 from services.kpi.memory import Memory
 from services.kpi.recording import change_figures, load_changes, load_values, write_corrections
 from services.kpi.rows import PostgresRows, driver, lock_stores
@@ -78,6 +80,7 @@ async def _replace(connection: Any, found: Findings, key: RowKey) -> None:
         plain = msgspec.json.encode(msgspec.msgpack.decode(found.expected[key])).decode()
         await connection.execute(_SAVE_DOCUMENT, *key[1:], plain)
     else:
+        await save_marks(connection, found.marks.only(key))
         await _save_entity(PostgresRows(connection), found.entities, key)
 
 
@@ -92,6 +95,8 @@ async def _save_entity(rows: PostgresRows, memory: Memory, key: RowKey) -> None:
         await rows.save_customers(await memory.customers([(store, name)]))
     elif table == "sku":
         await rows.save_skus(await memory.skus([(store, name)]))
+    elif table == "leaf":
+        await rows.save_leaves(await memory.leaves([LeafKey(store, name, str(key[3]))]))
     elif table == "buyer":
         await rows.save_buyers(await memory.buyers([Member(store, name, str(key[3]), int(key[4]))]))
 

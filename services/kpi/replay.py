@@ -14,15 +14,17 @@ from services.kpi.calendar import Calendar
 from services.kpi.engine import NEAR_MIDNIGHT_US, Outcome, Shop, fold
 from services.kpi.facts import TRAFFIC_ORIGINS, Document, Facts, facts_of, traffic_origins
 from services.kpi.ledger import RowKey
+from services.kpi.marks import Marks
 from services.kpi.memory import Memory
 from services.kpi.records import VisitEnvelope
-from services.kpi.shards import TRAFFIC, Bonds, Shards, names_of
-from services.kpi.states import canonical
+from services.kpi.shards import OF_ALL, TRAFFIC, Bonds, Shards, names_of
+from services.kpi.states import canonical, encode
 
 EVENTS_A_SHARD: Final = 60_000
 """Page views that are in memory at once."""
-WEIGHT: Final = 25
-"""Page views that another event is worth: an order has lines."""
+WEIGHT: Final = {TRAFFIC: 1, "inventory": 1}
+WEIGHT_OF_OTHERS: Final = 25
+"""Page views that an event is worth: an order has lines."""
 REPEATED: Final = 0.05
 """Share of the page views that is applied once more; a repeat has no effect."""
 _SLICE: Final = 1_000
@@ -38,20 +40,25 @@ class Piece:
 
     memory: Memory
     outcome: Outcome
+    marks: Marks = field(default_factory=Marks)
     documents: dict[RowKey, bytes] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[RowKey, bytes]]:
         """Every entity row, in canonical bytes."""
         yield from self.memory.states()
         yield from self.documents.items()
+        for seen in self.marks.assignments.values():
+            yield ("assignment", *seen.key), encode(seen[3:])
+        for level in self.marks.levels.values():
+            yield ("stock_level", *level.key), encode(level[3:])
 
 
 class Replay:
     """Entities and figures as the journal alone makes them."""
 
-    def __init__(self, calendars: Mapping[str, Calendar], seed: int = 0) -> None:
+    def __init__(self, shops: Mapping[str, Shop], seed: int = 0) -> None:
         self.events = 0
-        self._calendars = calendars
+        self._shops = shops
         self._seed = seed
         self._origins: dict[str, list[Document]] = defaultdict(list)
         self._shards = Shards(1, Bonds(1))
@@ -60,14 +67,14 @@ class Replay:
         """Read the journal of this transaction into shards."""
         events = dict(await connection.fetch(_EVENTS))
         others = sum(count for topic, count in events.items() if topic != TRAFFIC)
-        shards = -(-(events.get(TRAFFIC, 0) + WEIGHT * others) // EVENTS_A_SHARD) or 1
+        weight = sum(count * WEIGHT.get(topic, WEIGHT_OF_OTHERS) for topic, count in events.items())
+        shards = -(-weight // EVENTS_A_SHARD) or 1
         slots = min(_MOST_SLOTS, max(_LEAST_SLOTS, 1 << (8 * others).bit_length()))
         bonds = Bonds(slots)
         if shards > 1:
-            async for topic, partition, payload in connection.cursor(_OTHER_SEGMENTS, prefetch=4):
+            async for topic, partition, payload in connection.cursor(_OTHER_SEGMENTS, [TRAFFIC, *OF_ALL], prefetch=4):
                 for record in unpack(topic, partition, payload):
-                    if names := names_of(record):
-                        bonds.bind(names)
+                    bonds.bind(names_of(record))
         self._shards = Shards(shards, bonds)
         told = monotonic()
         async for topic, partition, payload in connection.cursor(_SEGMENTS, prefetch=4):
@@ -95,7 +102,7 @@ class Replay:
         facts = facts_of(self._mixed(self._without_repeats(envelopes)))
         documents = self._keep_documents(facts)
         shops = {store: self._shop(store) for store in facts.stores}
-        return Piece(memory, await fold(facts.batch, memory, shops), documents)
+        return Piece(memory, await fold(facts.batch, memory, shops), facts.marks, documents)
 
     def _without_repeats(self, envelopes: Iterable[Envelope[Any]]) -> Iterator[Envelope[Any]]:
         """Of events with one identity the first counts (D1); of a visitor's as far as his row can tell."""
@@ -107,7 +114,7 @@ class Replay:
                 times = counted.get(identity)
                 if times is None:
                     counted[identity] = [one.data.visit.us]
-                elif self._is_repeat(self._calendars[one.store], one.data.visit.us, times):
+                elif self._is_repeat(self._shops[one.store].calendar, one.data.visit.us, times):
                     continue
                 else:
                     times.append(one.data.visit.us)
@@ -141,7 +148,7 @@ class Replay:
 
     def _shop(self, store: str) -> Shop:
         versions = sorted(self._origins[store], key=lambda found: (found.us, found.recorded_us, found.event_id))
-        return Shop(self._calendars[store], traffic_origins(version.body for version in versions))
+        return self._shops[store]._replace(traffic_origins=traffic_origins(version.body for version in versions))
 
     def _keep_documents(self, facts: Facts) -> dict[RowKey, bytes]:
         for found in facts.documents:
@@ -157,4 +164,4 @@ class Replay:
 
 _EVENTS: Final = "SELECT topic, sum(events)::bigint FROM kpi.journal GROUP BY topic"
 _SEGMENTS: Final = "SELECT topic, partition, payload FROM kpi.journal ORDER BY topic, partition, first_offset"
-_OTHER_SEGMENTS: Final = f"SELECT topic, partition, payload FROM kpi.journal WHERE topic <> '{TRAFFIC}'"
+_OTHER_SEGMENTS: Final = "SELECT topic, partition, payload FROM kpi.journal WHERE NOT topic = ANY($1)"

@@ -1,9 +1,9 @@
 """The journal cut into shards that no figure's entity crosses, so that a rebuild holds one of them at a time.
 
 What an event names (its order, visitor, customer, conversation) is bound together; whatever is bound together, over
-however many events, lies in one shard. Events that name none of these (SKUs, policies, spend ...) lie in the base,
-which every shard may look at. Names are bound by their hash in a table of fixed size: two names with one hash only
-make a shard larger. Shards lie in temporary files.
+however many events, lies in one shard; an event that names none of these lies with those of its key. SKUs, policies,
+spend and the like lie in the base, which every shard may look at. Names are bound by their hash in a table of fixed
+size: two names with one hash only make a shard larger. Shards lie in temporary files.
 """
 
 import tempfile
@@ -21,6 +21,8 @@ from libs.events.codec import Envelope, from_record
 from services.kpi.records import VisitEnvelope, read_record
 
 TRAFFIC: Final = "traffic"
+OF_ALL: Final = frozenset({"catalog", "marketing", "policy", "stores"})
+"""Topics whose events every shard may look at."""
 BASE: Final = -1
 _BUFFER: Final = 500
 """Events kept in memory a shard before they go to its file."""
@@ -39,7 +41,7 @@ _read_names: Final = msgspec.json.Decoder(_Names).decode
 
 
 def names_of(record: Record) -> list[str]:
-    """What an event names, each with its kind and store."""
+    """What an event names, each with its kind and store; its key, if that is nothing."""
     headers = dict(record.headers)
     try:
         if headers["content-type"] != b"application/json":
@@ -48,7 +50,8 @@ def names_of(record: Record) -> list[str]:
     except (KeyError, ValueError, msgspec.DecodeError):
         envelope = from_record(record)
         store, found = envelope.store, envelope.data
-    return [f"{name} {store} {value}" for name in _NAMING if (value := getattr(found, name, None)) is not None]
+    named = [f"{name} {store} {value}" for name in _NAMING if (value := getattr(found, name, None)) is not None]
+    return named or [f"key {record.topic} {record.key.decode('utf-8', 'replace')}"]
 
 
 class Bonds:
@@ -86,13 +89,13 @@ class Shards:
         if record.topic == TRAFFIC:
             envelope = read_record(record)
             name = f"visitor_id {envelope.store} {envelope.data.visitor_id}"
-            kept = envelope if isinstance(envelope, VisitEnvelope) else record
+            plain = isinstance(envelope, VisitEnvelope) and envelope.data.experiment is None
+            kept = envelope if plain else record
+        elif record.topic in OF_ALL:
+            self._spools[BASE].add(record)
+            return
         else:
-            names = names_of(record)
-            if not names:
-                self._spools[BASE].add(record)
-                return
-            name, kept = names[0], record
+            name, kept = names_of(record)[0], record
         self._spools[self._bonds.home(name) % self.count].add(kept)
 
     def base(self) -> list[Envelope[Any]]:
