@@ -8,7 +8,7 @@ from starlette.responses import Response
 from libs.service.call import Answer, Call
 from libs.service.pagination import Page, listing
 from libs.service.routes import Router
-from services.kpi import questions
+from services.kpi import kpis, questions
 from services.kpi.answers import complete, kpi_json, point_json
 from services.kpi.asking import (
     Days,
@@ -25,7 +25,6 @@ from services.kpi.calendar import Calendar, calendar_of
 from services.kpi.completeness import Completeness, Progress
 from services.kpi.funnel import Funnel, check_split, read_funnel, steps_json
 from services.kpi.goals import Judge
-from services.kpi.kpis import KPIS
 from services.kpi.listed import First, Last, add_lists
 from services.kpi.questions import Correction
 from services.kpi.reading import Answered, Asked, answer
@@ -39,7 +38,7 @@ def router_of(progress: Progress, topics: Sequence[str]) -> Router:
     async def list_kpis(call: Call, page: Page) -> Response:
         """The catalogue: id, name in both languages, formula, unit, dimensions kept, variants."""
         after = page.after(str)
-        rest = [kpi for kpi in sorted(KPIS, key=lambda kpi: kpi.id) if not after or kpi.id > after[0]]
+        rest = [kpi for kpi in sorted(kpis.KPIS, key=lambda kpi: kpi.id) if not after or kpi.id > after[0]]
         found, cursor = listing(page, rest[: page.fetch], lambda kpi: (kpi.id,))
         return await call.page([kpi_json(kpi) for kpi in found], cursor)
 

@@ -836,11 +836,8 @@ def _with_variants(figures: Iterable[Kpi]) -> tuple[Kpi, ...]:
 
 KPIS: tuple[Kpi, ...] = _with_variants((*(_base(measure) for measure in MEASURES if not measure.sampled), *FIGURES))
 
-_BY_ID: Mapping[tuple[str, int], Kpi] = MappingProxyType({(kpi.id, kpi.version): kpi for kpi in KPIS})
-
 
 def find_kpi(key: str, version: int | None = None) -> Kpi | None:
     """The definition with this id: its newest version, or exactly the one asked for; None when there is none."""
-    if version is not None:
-        return _BY_ID.get((key, version))
-    return max((kpi for kpi in KPIS if kpi.id == key), key=lambda kpi: kpi.version, default=None)
+    found = [kpi for kpi in KPIS if kpi.id == key and version in (None, kpi.version)]
+    return max(found, key=lambda kpi: kpi.version, default=None)
