@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from services.alerts.desk.domain.clocks import Clock, measure
 from services.alerts.desk.domain.hours import Calendar, ServiceHours
 from services.alerts.desk.domain.log import Did, Fact, Log, On
-from services.alerts.desk.domain.policies import DEFAULT, DEFAULT_LIMITS, Kind, Policy, Rulebook, ServiceClass, history
+from services.alerts.desk.domain.policies import DEFAULT, DEFAULT_LIMITS, Kind, Policy, Rulers, ServiceClass, history
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DAYTIME = ((9 * 60, 12 * 60), (13 * 60 + 30, 18 * 60))
@@ -77,22 +77,22 @@ def ruler(
 DEFAULTS = Policy(DEFAULT, DEFAULT_LIMITS, since=at("01-01 00:00"))
 
 
-def book(*policies: Policy, calendar: Calendar | None = None) -> Rulebook:
-    """A rulebook of these versions; with a calendar for all of them."""
+def book(*policies: Policy, calendar: Calendar | None = None) -> Rulers:
+    """The rulers of these versions; with a calendar for all of them."""
     by_id: dict[str, list[Policy]] = {}
     for policy in policies or (DEFAULTS,):
         by_id.setdefault(policy.id, []).append(replace(policy, calendar="office") if calendar else policy)
     every = tuple(version for name, versions in by_id.items() for version in history(name, versions))
     calendars = {"office": ServiceHours(((at("01-01 00:00"), calendar),))} if calendar else {}
-    return Rulebook(every, calendars)
+    return Rulers(every, calendars)
 
 
-def clocks(story: Story, rules: Rulebook | None = None, known: str | None = None) -> tuple[Clock, ...]:
+def clocks(story: Story, rules: Rulers | None = None, known: str | None = None) -> tuple[Clock, ...]:
     return measure(story.log, rules or book(), at(known) if known else FAR)
 
 
 def judged(
-    story: Story, kind: Kind, rules: Rulebook | None = None, known: str | None = None, policy: str = DEFAULT
+    story: Story, kind: Kind, rules: Rulers | None = None, known: str | None = None, policy: str = DEFAULT
 ) -> Sequence[Clock]:
     """The clocks of a kind that figures count."""
     return [c for c in clocks(story, rules, known) if (c.kind, c.policy, c.judges) == (kind, policy, True)]

@@ -50,7 +50,10 @@ class Clock:
     """the version: when it came into force"""
     kind: Kind
     number: int
+    topic_class: ServiceClass
+    """of the conversation"""
     service_class: ServiceClass
+    """whose limit it is: the conversation's, or `complex`"""
     limit: timedelta
     started_at: datetime
     due_at: datetime
@@ -215,7 +218,7 @@ def _clock(
     found = _limit(lap, log, policy, hours)
     if found is None:
         return None
-    service_class, limit = found
+    topic_class, service_class, limit = found
     due_at = due(lap, limit, hours)
     end = lap.stop or max(known_until, lap.start)
     ran = elapsed(lap, end, hours)
@@ -224,6 +227,7 @@ def _clock(
         since=policy.begins,
         kind=lap.kind,
         number=lap.number,
+        topic_class=topic_class,
         service_class=service_class,
         limit=limit,
         started_at=lap.start,
@@ -238,7 +242,11 @@ def _clock(
     )
 
 
-def _limit(lap: Lap, log: Log, policy: Policy, hours: ServiceHours) -> tuple[ServiceClass, timedelta] | None:
+_Limit = tuple[ServiceClass, ServiceClass, timedelta]
+"""The conversation's class, the class whose limit it is, and the limit."""
+
+
+def _limit(lap: Lap, log: Log, policy: Policy, hours: ServiceHours) -> _Limit | None:
     """The limit by the class that the conversation had at last: but a class given after the limit of the one before
     it had passed does not undo the breach.
     """
@@ -247,14 +255,15 @@ def _limit(lap: Lap, log: Log, policy: Policy, hours: ServiceHours) -> tuple[Ser
     for then in log.classes:
         if lap.start < then.at < lap.end:
             found = _of(policy, now, lap.kind)
-            if found is not None and _is_breached_by(then.at, lap, found[1], hours):
+            if found is not None and _is_breached_by(then.at, lap, found[2], hours):
                 return found
             now = then
     return _of(policy, now, lap.kind)
 
 
-def _of(policy: Policy, known: Classed, kind: Kind) -> tuple[ServiceClass, timedelta] | None:
-    return policy.limit(known.topic_class, known.is_complex, kind)
+def _of(policy: Policy, known: Classed, kind: Kind) -> _Limit | None:
+    found = policy.limit(known.topic_class, known.is_complex, kind)
+    return None if found is None else (known.topic_class, *found)
 
 
 def _is_breached_by(instant: datetime, lap: Lap, limit: timedelta, hours: ServiceHours) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from libs.events.codec import Envelope
 from libs.events.contracts import ClockMeasured
@@ -92,7 +92,7 @@ def _tell(case: _Case, clock: Clock, version: int, tx: Transaction) -> None:
             conversation_id=case.key[1],
             policy=clock.policy,
             kind=clock.kind.value,
-            topic_class=clock.service_class.value,
+            topic_class=_topic_class(clock),
             agent_id=clock.agent_id,
             started_at=clock.started_at,
             due_at=clock.due_at,
@@ -105,6 +105,13 @@ def _tell(case: _Case, clock: Clock, version: int, tx: Transaction) -> None:
         store=case.key[0],
         time=clock.stopped_at or (clock.due_at if clock.state is State.BREACHED else clock.started_at),
     )
+
+
+def _topic_class(clock: Clock) -> Literal["pre_sale", "in_sale", "after_sale"]:
+    """The class of the conversation: figures are told by it."""
+    name = clock.topic_class.value
+    assert name != "complex", "a conversation has one of three classes"
+    return name
 
 
 async def _speak(case: _Case, clock: Clock, standing: Standing, tx: Transaction) -> None:
