@@ -54,6 +54,7 @@ INCIDENT = Table(
     Column("level", Integer, nullable=False, comment="how often it has gone up"),
     Column("escalate_at", INSTANT, nullable=True, comment="when it goes up unless somebody acknowledges it"),
     Column("cause_due_at", INSTANT, nullable=True, comment="by when the cause of a figure that fell is recorded"),
+    Column("evidence", JSONB, nullable=False, server_default="[]"),
     Column("version", Integer, nullable=False),
     Index(None, "escalate_at", postgresql_where=text("escalate_at IS NOT NULL")),
     Index(None, "cause_due_at", postgresql_where=text("cause_due_at IS NOT NULL")),
@@ -86,6 +87,9 @@ CHANNEL = Table(
     Column("language", Text, nullable=False),
     Column("routes", JSONB, nullable=False),
     Column("mention", JSONB, nullable=False),
+    Column("format", Text, nullable=False, comment="own, or alertmanager: how a webhook is written"),
+    Column("quiet", JSONB(none_as_null=True), nullable=True, comment="hours in which only the critical is told"),
+    Column("timezone", Text, nullable=False, comment="of the hours of routes and quiet"),
     Column("enabled", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
 )
@@ -111,6 +115,16 @@ DELIVERY = Table(
     Index(None, "due_at"),
     Index(None, "store", "created_at", "notification_id"),
     Index(None, "store", "incident_id"),
+)
+
+GATE = Table(
+    "gate",
+    METADATA,
+    Column("target", Text, primary_key=True, comment="digest of kind and address"),
+    Column("tokens", Double, nullable=False, comment="calls that may be made now"),
+    Column("filled_at", INSTANT, nullable=False),
+    Column("failures", Integer, nullable=False, comment="in a row"),
+    Column("closed_until", INSTANT, nullable=True, comment="left alone until then"),
 )
 
 TARGET = Table(

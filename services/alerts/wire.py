@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from services.alerts import texts
+from services.alerts import evidence, texts
 from services.alerts.domain.incidents import Incident
 from services.alerts.store.ledger import Channel, Delivery
 from services.alerts.texts import Language
@@ -42,7 +42,7 @@ def incident_body(
             }
             for alert in incident.alerts
         ],
-        "evidence": [],
+        "evidence": [evidence.shown(item, language) for item in incident.evidence],
         "record": incident.record,
         "previous": incident.previous,
         "retroactive": incident.retroactive,
@@ -98,6 +98,8 @@ def channel_body(channel: Channel) -> dict[str, Any]:
         "language": channel.language,
         "routes": list(channel.routes),
         "mention": [MASK for _ in channel.mention],
+        "format": channel.format,
+        "quiet": channel.quiet,
         "enabled": channel.enabled,
     }
 

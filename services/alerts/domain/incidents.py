@@ -49,6 +49,7 @@ class Finding:
     at: datetime
     name: str = ""
     apart: str = ""
+    evidence: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
@@ -124,6 +125,7 @@ class Incident:
     level: int = 0
     escalate_at: datetime | None = None
     cause_due_at: datetime | None = None
+    evidence: tuple[Mapping[str, Any], ...] = ()
     version: int = 1
 
     @property
@@ -195,14 +197,15 @@ def begin(finding: Finding, store: str, alert_id: str, opening: Opening, known: 
         muted=known.mute.by if known.mute and not late else None,
         escalate_at=None if late else opening.escalate_at,
         cause_due_at=None if late else opening.cause_due_at,
+        evidence=finding.evidence,
     )
     return Change(opened, alert, Told.NOTHING if late else Told.OPENED, None if late else known.mute)
 
 
 def join(finding: Finding, standing: Incident, alert_id: str, known: Circumstances) -> Change:
-    """A finding joins the incident that stands (D41); it is told when its severity rises or an hour passed (D74)."""
+    """A finding joins the incident that stands (D41); it is told when it is worse or an hour has passed (D74)."""
     late = is_retroactive(finding.at, known.now, known.retroactive_after)
-    rises = finding.rule.severity.rank > standing.severity.rank
+    rises = _is_worse(finding, standing)
     alert = Alert(alert_id, finding.rule.id, finding.at, _reason(finding, standing, late=late, rises=rises))
     told = Told.NOTHING if late else Told.ESCALATED if rises else Told.REPEATED
     mute = None if late else known.mute or (None if rises else _fold(standing, known.now))
@@ -219,9 +222,16 @@ def join(finding: Finding, standing: Incident, alert_id: str, known: Circumstanc
         relapse_told=is_told or (standing.recovered_at is None and standing.relapse_told),
         retroactive=standing.retroactive and late,
         muted=known.mute.by if is_muted and known.mute else standing.muted,
+        evidence=finding.evidence or standing.evidence,
         version=standing.version + 1,
     )
     return Change(joined, alert, told, mute)
+
+
+def _is_worse(finding: Finding, standing: Incident) -> bool:
+    """Whether its severity rises, or what was only warned of has come."""
+    warned_of = standing.rule == f"{finding.rule.id}_warning"
+    return warned_of or finding.rule.severity.rank > standing.severity.rank
 
 
 def _reason(finding: Finding, standing: Incident, *, late: bool, rises: bool) -> str:

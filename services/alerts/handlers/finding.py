@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from libs.events.contracts import AlertFired, AlertRecovered, IncidentEscalated, IncidentOpened
+from libs.events.contracts.alerts import Evidence
 from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
 from services.alerts import staff
 from services.alerts.domain import incidents as domain
 from services.alerts.domain.handling import FALLEN, cause_due
 from services.alerts.domain.incidents import Alert, Change, Finding, Incident, Opening, Told, Withheld
+from services.alerts.evidence import shown
 from services.alerts.handlers.muting import circumstances
 from services.alerts.routing import add_notifications
 from services.alerts.rulebook import Rulebook
@@ -87,16 +89,26 @@ async def _settle(change: Change, by: str, tx: Transaction, *, opened: bool) -> 
     words = incident_title(incident, "en")
     await incidents.add_to_timeline(incident, "opened" if opened else alert.reason, by, words, tx, at=alert.fired_at)
     await _write_mute(change, tx)
-    tx.emit(AlertFired(**alert_fields(incident, alert)), store=incident.store, time=alert.fired_at)
+    fired = AlertFired(**alert_fields(incident, alert), evidence=_evidence(incident))
+    tx.emit(fired, store=incident.store, time=alert.fired_at)
     if opened:
         tx.emit(
-            IncidentOpened(**incident_fields(incident, by), figures=dict(incident.figures), previous=incident.previous),
+            IncidentOpened(
+                **incident_fields(incident, by),
+                figures=dict(incident.figures),
+                evidence=_evidence(incident),
+                previous=incident.previous,
+            ),
             store=incident.store,
             time=incident.opened_at,
         )
     elif change.told is Told.ESCALATED:
         tell_escalated(incident, by, "severity", tx)
     await add_notifications(change, tx)
+
+
+def _evidence(incident: Incident) -> tuple[Evidence, ...]:
+    return tuple(Evidence.model_validate(shown(item, "en")) for item in incident.evidence)
 
 
 async def _write_mute(change: Change, tx: Transaction) -> None:

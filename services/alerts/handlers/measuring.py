@@ -10,15 +10,17 @@ from libs.events.consumer import on_batch
 from libs.events.contracts import KpiMeasured
 from libs.events.transaction import Transaction
 from services.alerts import texts, windows
-from services.alerts.domain.incidents import Finding
+from services.alerts.domain.incidents import Finding, matter_key
+from services.alerts.evidence import Case, Item
 from services.alerts.handlers.campaigns import judge_campaigns
+from services.alerts.handlers.investigating import Window, investigate
 from services.alerts.handlers.raising import Ended, end_all, name_of, raise_once
 from services.alerts.handlers.silence import was_silent
 from services.alerts.handlers.spending import judge_spend
 from services.alerts.rulebook import Rulebook
 from services.alerts.rules import WINDOWS, Rule, Seen, Verdict, WindowRatio
 from services.alerts.rules.figures import MARGIN_WITHOUT_CONVERSION, PAYMENT_STEP_SUSPECTED
-from services.alerts.store import memory
+from services.alerts.store import incidents, memory
 from services.alerts.store.memory import Bucket, Targets
 from services.alerts.windows import Known, Spoken, about_key
 
@@ -163,12 +165,25 @@ async def _settle(
     place, about = bench.place, bench.place.dimensions
     if spoken.verdict is Verdict.BREACHED:
         start = place.end - timedelta(hours=windows.hours_of(spoken.grain) or 0)
-        if await was_silent(place.store, start, place.end, bench.book, tx):
+        is_known = await incidents.is_firing(place.store, matter_key(rule, about), rule.id, tx) is not None
+        if is_known or await was_silent(place.store, start, place.end, bench.book, tx):
             return
         name = await name_of(place.store, about, tx)
-        await raise_once(Finding(rule, about, figures, place.end, name), place.store, tx)
+        proof = await _evidence(rule, bench, spoken, start, tx)
+        await raise_once(Finding(rule, about, figures, place.end, name, evidence=proof), place.store, tx)
     elif spoken.verdict is Verdict.CLEAR and before is not None and before.verdict is Verdict.CLEAR:
         await end_all([Ended(place.store, rule, about, place.end)], tx)
+
+
+async def _evidence(rule: Rule, bench: Bench, spoken: Spoken, start: datetime, tx: Transaction) -> tuple[Item, ...]:
+    """The four checks, for a conversion that fell (ALR-13)."""
+    if not isinstance(rule, WindowRatio) or rule.group != "conversion":
+        return ()
+    place, measures = bench.place, spoken.seen.measures
+    case = Case(rule.expected(measures, rule.level_of(spoken.seen) or 0.0), measures.get(rule.numerator, 0))
+    compared = _compared(place.end, bench.zone)
+    window = Window(place.store, place.dimensions, spoken.grain, start, place.end, compared)
+    return await investigate(case, window, tx)
 
 
 # payments and margins

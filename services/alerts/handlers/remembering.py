@@ -7,7 +7,6 @@ from typing import Any
 from libs.events.codec import Envelope
 from libs.events.consumer import on, on_batch
 from libs.events.contracts import (
-    CompetitorSeen,
     ComplaintFiled,
     OrderPaid,
     OrderPlaced,
@@ -167,7 +166,6 @@ async def count_events(events: Sequence[Envelope[Any]], tx: Transaction) -> None
 _NOTED: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
     StockSoldOut: ("sold_out", ()),
     StockBackIn: ("back_in", ("available",)),
-    CompetitorSeen: ("competitor", ("rival", "price_cents", "offer")),
 }
 
 

@@ -134,6 +134,7 @@ async def save_incident(incident: Incident, tx: Transaction) -> None:
     """Write an incident."""
     values = asdict(incident)
     values["alerts"] = [_alert_row(alert) for alert in incident.alerts]
+    values["evidence"] = list(values["evidence"])
     statement = insert(INCIDENT).values(**values)
     changed = {name: value for name, value in values.items() if name not in ("store", "incident_id")}
     await tx.session.execute(statement.on_conflict_do_update(index_elements=["store", "incident_id"], set_=changed))
@@ -149,6 +150,7 @@ def _incident(row: Any) -> Incident:
     values["severity"] = Severity(values["severity"])
     values["status"] = Status(values["status"])
     values["alerts"] = tuple(_alert(alert) for alert in values["alerts"])
+    values["evidence"] = tuple(values["evidence"])
     return Incident(**values)
 
 

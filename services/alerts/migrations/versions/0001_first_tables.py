@@ -68,6 +68,16 @@ def upgrade() -> None:
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("routes", postgresql.JSONB(), nullable=False),
         sa.Column("mention", postgresql.JSONB(), nullable=False),
+        sa.Column("format", sa.Text(), nullable=False, comment="own, or alertmanager: how a webhook is written"),
+        sa.Column(
+            "quiet",
+            postgresql.JSONB(
+                none_as_null=True,
+            ),
+            nullable=True,
+            comment="hours in which only the critical is told",
+        ),
+        sa.Column("timezone", sa.Text(), nullable=False, comment="of the hours of routes and quiet"),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("store", "name", name=op.f("pk_channel")),
@@ -310,6 +320,16 @@ def upgrade() -> None:
         postgresql_where=sa.text("timer_at IS NOT NULL"),
     )
     op.create_table(
+        "gate",
+        sa.Column("target", sa.Text(), nullable=False, comment="digest of kind and address"),
+        sa.Column("tokens", sa.Double(), nullable=False, comment="calls that may be made now"),
+        sa.Column("filled_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False, comment="in a row"),
+        sa.Column("closed_until", sa.DateTime(timezone=True), nullable=True, comment="left alone until then"),
+        sa.PrimaryKeyConstraint("target", name=op.f("pk_gate")),
+        schema="alerts",
+    )
+    op.create_table(
         "idempotency",
         sa.Column("store", sa.Text(), nullable=False),
         sa.Column("route", sa.Text(), nullable=False, comment="method and path, or natural:kind"),
@@ -367,6 +387,7 @@ def upgrade() -> None:
             nullable=True,
             comment="by when the cause of a figure that fell is recorded",
         ),
+        sa.Column("evidence", postgresql.JSONB(), server_default="[]", nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("store", "incident_id", name=op.f("pk_incident")),
         schema="alerts",

@@ -1,0 +1,372 @@
+"""The four checks of a fallen conversion, made before anybody asks (ALR-13). Pure.
+
+Each check says what was before and what is now, and how many of the lost orders it may account for; what none accounts
+for stays unexplained. Nothing here claims a cause: that is for the person who closes the incident.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+CHECKS: Final = ("price", "stock", "listing", "reviews", "service", "traffic", "campaign", "payment", "competitor")
+Item = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What fell: orders of a window against what its level would have made of it."""
+
+    expected: float
+    actual: int
+
+    @property
+    def lost(self) -> float:
+        """Orders that are missing."""
+        return max(0.0, self.expected - self.actual)
+
+
+@dataclass(frozen=True, slots=True)
+class SkuFacts:
+    """One of the SKUs that usually sell. Times are minutes of the window; `usual` is what a window usually has."""
+
+    sku: str
+    title: str
+    share: float
+    """of all orders, usually"""
+    orders: int
+    out_minutes: float = 0.0
+    usual_out_minutes: float = 0.0
+    prices: tuple[tuple[int | None, int | None], ...] = ()
+    """(from, to) of each change of price"""
+    listing: tuple[str, ...] = ()
+    """what else was changed of it: listed, delisted, title, image"""
+    complaints: int = 0
+    """bad reviews and complaints about it"""
+    rivals: tuple[tuple[str, int], ...] = ()
+    """(rival, price) below its own price"""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """Visitors and orders of a channel, now and usually."""
+
+    channel: str
+    uv: int
+    orders: int
+    usual_uv: float
+    usual_orders: float
+
+
+@dataclass(frozen=True, slots=True)
+class MethodFacts:
+    """Payments by one method."""
+
+    method: str
+    failed: int
+    tried: int
+    usual_failed: float
+    usual_tried: float
+
+
+@dataclass(frozen=True, slots=True)
+class CampaignFacts:
+    """A campaign that began or ended shortly before."""
+
+    campaign: str
+    what: str
+    at: datetime
+    orders: int
+    usual_orders: float
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often something happened in the window, and usually in as long a time."""
+
+    now: int = 0
+    usual: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about the window and the time before it."""
+
+    minutes: float
+    skus: Sequence[SkuFacts] = ()
+    channels: Sequence[ChannelFacts] = ()
+    methods: Sequence[MethodFacts] = ()
+    campaigns: Sequence[CampaignFacts] = ()
+    bad_reviews: Counts = field(default_factory=Counts)
+    complaints: Counts = field(default_factory=Counts)
+    refunds: Counts = field(default_factory=Counts)
+    slow_answers: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The outcome of one check. `lost` None: it cannot be counted in orders."""
+
+    name: str
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+    lost: float | None
+    zh: str
+    en: str
+
+
+def gather(case: Case, facts: Facts) -> list[Item]:
+    """All checks, the one that may account for most first, then what stays unexplained."""
+    explained = _explain_skus(case, facts)
+    checks = [
+        _stock(facts, explained["stock"]),
+        _price(facts, explained["price"]),
+        _listing(facts, explained["listing"]),
+        _reviews(facts, explained["reviews"]),
+        _competitor(facts, explained["competitor"]),
+        _traffic(facts),
+        _campaign(facts),
+        _payment(facts),
+        _service(facts),
+    ]
+    return _ranked(case, checks)
+
+
+def shown(item: Item, language: str) -> dict[str, Any]:
+    """An item as it is answered, in one language."""
+    words = item["text"]
+    return {**item, "text": words.get(language, words["en"]) if isinstance(words, Mapping) else words}
+
+
+# ranking
+
+
+def _ranked(case: Case, checks: Sequence[Check]) -> list[Item]:
+    """No more can be explained than was lost: where the checks overlap, each is taken down alike."""
+    whole = sum(check.lost or 0.0 for check in checks)
+    scale = min(1.0, case.lost / whole) if whole else 1.0
+    ordered = sorted(checks, key=lambda check: (-(check.lost or 0.0), check.lost is None, CHECKS.index(check.name)))
+    items = [_item(check, n, case, scale) for n, check in enumerate(ordered, 1)]
+    rest = max(0.0, case.lost - whole * scale)
+    return [*items, _unexplained(case, rest, len(items) + 1)]
+
+
+def _item(check: Check, rank: int, case: Case, scale: float) -> Item:
+    lost = None if check.lost is None else round(check.lost * scale, 2)
+    return {
+        "check": check.name,
+        "rank": rank,
+        "before": dict(check.before),
+        "after": dict(check.after),
+        "lost_orders": lost,
+        "share": None if lost is None or not case.lost else round(lost / case.lost, 4),
+        "text": {"zh": check.zh, "en": check.en},
+    }
+
+
+def _unexplained(case: Case, rest: float, rank: int) -> Item:
+    share = rest / case.lost if case.lost else 0.0
+    return {
+        "check": "unexplained",
+        "rank": rank,
+        "before": {"orders": round(case.expected, 2)},
+        "after": {"orders": case.actual},
+        "lost_orders": round(rest, 2),
+        "share": round(share, 4),
+        "text": {
+            "zh": f"少了 {case.lost:.1f} 单, 其中 {rest:.1f} 单 ({share:.0%}) 未找到解释",
+            "en": f"{case.lost:.1f} orders fewer, {rest:.1f} of them ({share:.0%}) stay unexplained",
+        },
+    }
+
+
+# SKUs: a stock-out first, then whatever else happened to one that sells less
+
+
+def _explain_skus(case: Case, facts: Facts) -> dict[str, float]:
+    """Lost orders by check. A SKU's own shortfall bounds what its stock-out, price, listing and so on can explain."""
+    lost = dict.fromkeys(("stock", "price", "listing", "reviews", "competitor"), 0.0)
+    for sku in facts.skus:
+        shortfall = max(0.0, sku.share * case.expected - sku.orders)
+        out = max(0.0, sku.out_minutes - sku.usual_out_minutes) / facts.minutes if facts.minutes else 0.0
+        by_stock = min(shortfall, sku.share * case.expected * min(1.0, out))
+        lost["stock"] += by_stock
+        others = _happened(sku)
+        for name in others:
+            lost[name] += (shortfall - by_stock) / len(others)
+    return lost
+
+
+def _happened(sku: SkuFacts) -> list[str]:
+    """What besides a stock-out happened to it."""
+    happened = {
+        "price": any((to or 0) > (was or 0) for was, to in sku.prices),
+        "listing": bool(sku.listing),
+        "reviews": sku.complaints > 0,
+        "competitor": bool(sku.rivals),
+    }
+    return [name for name, is_so in happened.items() if is_so]
+
+
+def _stock(facts: Facts, lost: float) -> Check:
+    out = [sku for sku in facts.skus if sku.out_minutes > 0]
+    before = {"out_minutes": round(sum(sku.usual_out_minutes for sku in facts.skus), 1)}
+    minutes = sum(sku.out_minutes for sku in out)
+    skus = [{"sku": sku.sku, "minutes": round(sku.out_minutes, 1), "orders": sku.orders} for sku in out]
+    names = _names(out)
+    return Check(
+        "stock",
+        before,
+        {"out_minutes": round(minutes, 1), "skus": skus},
+        lost,
+        f"热销商品缺货 {minutes:.0f} 分钟: {names}" if out else "热销商品没有缺货",
+        f"best sellers were out of stock for {minutes:.0f} min: {names}" if out else "no best seller was out of stock",
+    )
+
+
+def _names(skus: Iterable[SkuFacts]) -> str:
+    return ", ".join(f"{sku.sku} {sku.title}".strip() for sku in skus)
+
+
+def _price(facts: Facts, lost: float) -> Check:
+    changed = [sku for sku in facts.skus if sku.prices]
+    names = _names(changed)
+    return Check(
+        "price",
+        {sku.sku: sku.prices[0][0] for sku in changed},
+        {sku.sku: sku.prices[-1][1] for sku in changed},
+        lost,
+        f"价格变动: {names}" if changed else "热销商品价格没有变动",
+        f"prices changed: {names}" if changed else "no price of a best seller changed",
+    )
+
+
+def _listing(facts: Facts, lost: float) -> Check:
+    changed = [sku for sku in facts.skus if sku.listing]
+    names = _names(changed)
+    return Check(
+        "listing",
+        {"changes": 0},
+        {"changes": sum(len(sku.listing) for sku in changed), "skus": {sku.sku: list(sku.listing) for sku in changed}},
+        lost,
+        f"上下架, 标题或主图变动: {names}" if changed else "热销商品的上架, 标题和主图没有变动",
+        f"listing, title or image changed: {names}" if changed else "no listing, title or image changed",
+    )
+
+
+def _reviews(facts: Facts, lost: float) -> Check:
+    counts = {"bad_reviews": facts.bad_reviews, "complaints": facts.complaints, "refunds": facts.refunds}
+    before = {name: round(count.usual, 2) for name, count in counts.items()}
+    after = {name: count.now for name, count in counts.items()}
+    b, c, r = (after[name] for name in counts)
+    return Check(
+        "reviews",
+        before,
+        after,
+        lost,
+        f"中差评 {b} 条, 投诉 {c} 起, 退款 {r} 笔",
+        f"{b} bad reviews, {c} complaints, {r} refunds",
+    )
+
+
+def _competitor(facts: Facts, lost: float) -> Check:
+    undercut = [sku for sku in facts.skus if sku.rivals]
+    seen = {sku.sku: [{"rival": rival, "price_cents": price} for rival, price in sku.rivals] for sku in undercut}
+    names = _names(undercut)
+    return Check(
+        "competitor",
+        {},
+        {"lower_prices": seen},
+        lost,
+        f"竞品价格更低: {names}" if undercut else "没有记录到更低的竞品价格",
+        f"rivals ask less for: {names}" if undercut else "no lower price of a rival was logged",
+    )
+
+
+# traffic, campaigns, payments, service
+
+
+def _traffic(facts: Facts) -> Check:
+    """Mix against rate: what the same rates would have made of the channels as they came."""
+    uv, usual_uv = sum(c.uv for c in facts.channels), sum(c.usual_uv for c in facts.channels)
+    mix = 0.0
+    for channel in facts.channels:
+        if uv and usual_uv and channel.usual_uv:
+            moved = channel.uv / uv - channel.usual_uv / usual_uv
+            mix += moved * (channel.usual_orders / channel.usual_uv) * uv
+    lost = max(0.0, -mix)
+    return Check(
+        "traffic",
+        {c.channel: _rate(c.usual_uv, c.usual_orders) for c in facts.channels},
+        {c.channel: _rate(c.uv, c.orders) for c in facts.channels},
+        lost,
+        f"渠道构成变化使订单减少约 {lost:.1f} 单" if lost >= 0.05 else "渠道构成没有使订单减少",
+        f"the mix of channels accounts for {lost:.1f} orders" if lost >= 0.05 else "the mix of channels took no orders",
+    )
+
+
+def _rate(uv: float, orders: float) -> dict[str, Any]:
+    return {"uv": round(uv, 1), "orders": round(orders, 1), "rate": round(orders / uv, 6) if uv else None}
+
+
+def _campaign(facts: Facts) -> Check:
+    ended = [c for c in facts.campaigns if c.what == "ended"]
+    lost = sum(max(0.0, c.usual_orders - c.orders) for c in ended)
+    names = ", ".join(f"{c.campaign} ({c.what})" for c in facts.campaigns)
+    zh_names = ", ".join(f"{c.campaign} ({'结束' if c.what == 'ended' else '开始'})" for c in facts.campaigns)
+    return Check(
+        "campaign",
+        {c.campaign: {"orders": round(c.usual_orders, 1)} for c in facts.campaigns},
+        {c.campaign: {"orders": c.orders, c.what: c.at.isoformat()} for c in facts.campaigns},
+        lost,
+        f"活动变动: {zh_names}" if facts.campaigns else "没有活动开始或结束",
+        f"campaigns: {names}" if facts.campaigns else "no campaign began or ended",
+    )
+
+
+def _payment(facts: Facts) -> Check:
+    lost = sum(
+        max(0.0, m.failed - m.tried * (m.usual_failed / m.usual_tried if m.usual_tried else 0.0)) for m in facts.methods
+    )
+    failed = {m.method: {"failed": m.failed, "tried": m.tried} for m in facts.methods}
+    usual = {m.method: {"failed": round(m.usual_failed, 1), "tried": round(m.usual_tried, 1)} for m in facts.methods}
+    whole = sum(m.failed for m in facts.methods)
+    return Check(
+        "payment",
+        usual,
+        failed,
+        lost,
+        f"支付失败 {whole} 次, 比平时多 {lost:.1f} 次",
+        f"{whole} payments failed, {lost:.1f} more than usual",
+    )
+
+
+def _service(facts: Facts) -> Check:
+    count = facts.slow_answers
+    return Check(
+        "service",
+        {"slow_answers": round(count.usual, 2)},
+        {"slow_answers": count.now},
+        None,
+        f"客服超时 {count.now} 次, 平时 {count.usual:.1f} 次",
+        f"{count.now} slow answers, usually {count.usual:.1f}",
+    )
+
+
+def out_minutes(changes: Iterable[tuple[datetime, bool]], start: datetime, end: datetime) -> float:
+    """Minutes of [start, end) in which a SKU was sold out, from (time, sold out or back in), in order."""
+    out_since: datetime | None = None
+    seconds = 0.0
+    for at, is_out in changes:
+        if is_out:
+            out_since = out_since or at
+        elif out_since is not None:
+            seconds += _overlap(out_since, at, start, end)
+            out_since = None
+    if out_since is not None:
+        seconds += _overlap(out_since, end, start, end)
+    return seconds / 60
+
+
+def _overlap(begin: datetime, over: datetime, start: datetime, end: datetime) -> float:
+    return max(0.0, (min(over, end) - max(begin, start)).total_seconds())
