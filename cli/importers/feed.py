@@ -79,6 +79,10 @@ class Feed:
             self.orders, "POST", "/v1/imports/orders", headers={"content-type": media_type}, **given
         )
 
+    async def send_stock(self, method: str, path: str, body: Any, **params: str) -> httpx2.Response:
+        """Something about stock to inventory's front door; the answer, whatever it is."""
+        return await _patiently(self.inventory, method, path, params={**self.query, **params}, json=body)
+
     async def _put_skus(self, skus: Sequence[Record]) -> None:
         for chunk in _lists(skus):
             answered(await _patiently(self.inventory, "PUT", "/v1/skus", params=self.query, json=chunk))
