@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from services.orders.domain.exceptions import exceptions
 from services.orders.domain.review import Consignee
 from services.orders.domain.state import (
     Line,
@@ -33,6 +34,7 @@ def order_body(shown: Shown) -> dict[str, Any]:
         "store": shown.store,
         "status": order.status,
         "review": _review(order),
+        "exceptions": [{"kind": one.kind, "options": one.options} for one in exceptions(order)],
         "reservation_id": order.reservation_id,
         "hold_expires_at": order.hold_expires_at,
         "origin": order.origin,

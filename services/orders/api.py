@@ -192,7 +192,7 @@ async def amend_order(order_id: Id, body: AmendBody, call: Call, kit: Equipped) 
     async def prepare() -> Hold | None:
         async with call.read() as reads:
             wanted = await placing.check_amendment(amendment, guard, reads)
-        return None if wanted is None else await placing.grant(wanted, call.store, kit)
+        return None if wanted is None else await placing.grant(wanted, call.store, kit, call.begin)
 
     async def action(tx: Transaction, hold: Hold | None) -> Answer:
         order = await placing.amend(amendment, hold, tx, kit, guard=guard)
@@ -326,7 +326,7 @@ async def exchange_return(return_id: Id, body: ExchangeBody, call: Call, kit: Eq
     async def prepare() -> Hold:
         async with call.read() as reads:
             wanted: Wish = await returning.check_exchange(return_id, lines, guard, reads)
-        return await placing.grant(wanted, call.store, kit)
+        return await placing.grant(wanted, call.store, kit, call.begin)
 
     async def action(tx: Transaction, hold: Hold) -> Answer:
         order = await returning.exchange(return_id, lines, hold, tx, guard=guard)

@@ -76,7 +76,6 @@ async def test_an_order_goes_from_hold_to_delivery_and_stock_follows(platform: P
         return bool(now["on_hand"] == 7 and now["allocated"] == 0)
 
     await until(has_left)
-    assert (await level(platform, "FACT"))["available"] == 3, "an order in quarantine takes no stock (D64)"
     accepted(await post(platform, "/v1/shipments/w-1-s/scans", {"status": "delivered"}))
     assert (await order_of(platform, "w-1"))["status"] == "delivered"
 
@@ -153,6 +152,95 @@ async def test_a_late_payment_without_stock_can_be_backordered_until_goods_come_
 
     await until(is_paid)
     assert (await level(platform, "LATE"))["allocated"] == 1
+
+
+async def has_heard(platform: Platform) -> bool:
+    """Whether orders has taken in everything that inventory told."""
+    relayed = await platform.client("inventory").get("/metrics")
+    page = await platform.client("orders").get("/metrics")
+    lag = 'opswire_consumer_lag_events{consumer="orders",topic="inventory"} 0.0'
+    return lag in page.text and 'opswire_outbox_pending_seconds{service="inventory"} 0.0' in relayed.text
+
+
+async def test_a_refused_amendment_does_not_spoil_the_next(platform: Platform) -> None:
+    await put_sku(platform, "FEW", 3)
+    accepted(await post(platform, "/v1/orders", wish("few-1", ("FEW", 1))))
+    orders = platform.client("orders")
+
+    async def amend(quantity: int) -> httpx2.Response:
+        body = {"lines": [line_json("FEW", quantity, 100)]}
+        return await orders.post("/v1/orders/few-1/amend", params=STORE, json=body, headers={"If-Match": '"1"'})
+
+    refused(await amend(4), 409, "out_of_stock")
+    refused(await amend(5), 409, "out_of_stock")
+    await receive(platform, "FEW", 1)
+    amended = accepted(await amend(4))
+    assert (amended["total_cents"], (await level(platform, "FEW"))["held"]) == (400, 4)
+    accepted(await post(platform, "/v1/orders/few-1/payments", payment_json("few-1-p", 400)))
+    headers = {"If-Match": "*"}
+    more = {"lines": [line_json("FEW", 9, 10)]}
+    refused(await orders.post("/v1/orders/few-1/amend", params=STORE, json=more, headers=headers), 409, "out_of_stock")
+    await until(lambda: has_heard(platform))
+    order = await order_of(platform, "few-1")
+    assert (order["status"], order["reservation_id"]) == ("paid", amended["reservation_id"]), "it has what it had"
+
+
+async def test_goods_of_an_outside_order_are_exchanged(platform: Platform) -> None:
+    await put_sku(platform, "WRONG", 1)
+    await put_sku(platform, "RIGHT", 1)
+    outside = wish("out-1", ("WRONG", 1), origin="tmall")
+    accepted(await post(platform, "/v1/orders", outside))
+    accepted(await post(platform, "/v1/orders/out-1/payments", payment_json("out-1-p", 100)))
+    parcel = {"carrier": "SF", "tracking_number": "SF1", "shipment_id": "out-1-s"}
+
+    async def is_known() -> bool:
+        return bool((await level(platform, "WRONG"))["available"] == 0)
+
+    await until(is_known)
+    accepted(await post(platform, "/v1/orders/out-1/review", {"decision": "approved"}))
+    accepted(await post(platform, "/v1/orders/out-1/shipments", parcel))
+    back = {"return_id": "out-1-r", "lines": [{"sku": "WRONG", "quantity": 1}], "reason": "", "kind": "exchange"}
+    accepted(await post(platform, "/v1/orders/out-1/returns", back))
+    for step, body in (("approve", {}), ("receive", {}), ("inspect", {"condition": "resellable"})):
+        accepted(await post(platform, f"/v1/returns/out-1-r/{step}", body))
+    accepted(await post(platform, "/v1/returns/out-1-r/exchange", {"lines": [line_json("RIGHT", 1, 100)]}))
+    accepted(await post(platform, "/v1/orders/out-1/shipments", {**parcel, "shipment_id": "out-1-s2"}))
+
+    async def is_settled() -> bool:
+        wrong, right = await level(platform, "WRONG"), await level(platform, "RIGHT")
+        return (wrong["available"], right["on_hand"], right["allocated"]) == (1, 0, 0)
+
+    await until(is_settled)
+
+
+async def test_a_backordered_order_takes_other_goods_and_owes_nothing_of_the_old(platform: Platform) -> None:
+    await put_sku(platform, "OLD", 1)
+    await put_sku(platform, "NEW", 5)
+    accepted(await post(platform, "/v1/orders", wish("swap-1", ("OLD", 1))))
+    accepted(await platform.client("inventory").post("/v1/reservations/swap-1~0/release", params=STORE))
+    accepted(await post(platform, "/v1/orders", wish("swap-2", ("OLD", 1))))
+    accepted(await post(platform, "/v1/orders/swap-1/payments", payment_json("swap-1-p", 100)))
+    accepted(await platform.client("orders").post("/v1/orders/swap-1/backorder", params=STORE))
+
+    async def waits() -> bool:
+        return bool((await level(platform, "OLD"))["short"] == 1)
+
+    await until(waits)
+    amended = accepted(
+        await platform.client("orders").post(
+            "/v1/orders/swap-1/amend",
+            params=STORE,
+            json={"lines": [line_json("NEW", 1, 100)]},
+            headers={"If-Match": "*"},
+        )
+    )
+    assert amended["status"] == "paid"
+
+    async def is_settled() -> bool:
+        old, new = await level(platform, "OLD"), await level(platform, "NEW")
+        return (old["short"], old["held"], new["allocated"]) == (0, 1, 1)
+
+    await until(is_settled)
 
 
 async def test_an_amended_order_holds_its_new_lines_in_the_place_of_the_old(platform: Platform) -> None:

@@ -13,6 +13,7 @@ from libs.events import contracts
 from libs.service.errors import Validation, WrongState, fault
 from services.orders.domain import facts, money
 from services.orders.domain.state import (
+    AMENDABLE,
     CANCELLABLE,
     FINAL,
     RETURNABLE,
@@ -41,7 +42,7 @@ def possible(order: Order) -> tuple[str, ...]:
     steps = {
         "pay": order.status is Status.PLACED,
         "review": order.review.decision is Decision.HELD and order.status in REVIEWABLE,
-        "amend": order.status in (Status.PLACED, Status.PAID),
+        "amend": order.status in AMENDABLE,
         "ship": order.is_shippable,
         "scan": any(shipment.delivered_at is None for shipment in order.shipments),
         "return": order.status in RETURNABLE,
@@ -91,11 +92,14 @@ def amend(
 ) -> Decided:
     """Change the lines or the address of an order of which nothing has been shipped.
 
-    `hold` is the reservation of the new lines, `reasons` those of a new review by rule. What was paid must still fit:
-    an unpaid order stays unpaid, a paid one is not owed more. Raises WrongState, Validation.
+    `hold` is the reservation of the new lines, `reasons` those of a new review by rule; with other goods an order that
+    could not be fulfilled is paid again (ORD-2). What was paid must still fit: an unpaid order stays unpaid, a paid one
+    is not owed more. Raises WrongState, Validation.
     """
-    demand(order.status in (Status.PLACED, Status.PAID), order)
+    demand(order.status in AMENDABLE, order)
     amended = replace(order, lines=tuple(lines or order.lines), hold=hold or order.hold)
+    if hold is not None and order.status is Status.PAID_UNFULFILLABLE:
+        amended = replace(amended, status=Status.PAID, backordered_at=None)
     money.check_amounts(amended.lines, discount=order.discount_cents, shipping=order.shipping_cents)
     _check_paid(amended)
     events = [Dated(facts.amended(order, amended, address_changed), now)]
@@ -108,7 +112,7 @@ def amend(
 
 def _check_paid(amended: Order) -> None:
     paid, total = amended.paid_cents, amended.total_cents
-    if amended.status is Status.PAID and total > paid:
+    if amended.status is not Status.PLACED and total > paid:
         raise Validation("more than was paid", errors=[fault("/lines", "amount", f"the total {total} is over {paid}")])
     if amended.status is Status.PLACED and paid > 0 and total <= paid:
         raise Validation("less than was paid", errors=[fault("/lines", "amount", f"the total {total} is under {paid}")])
@@ -236,22 +240,28 @@ def allocate(order: Order, hold: Hold) -> Decided:
 
 
 def fall_short(order: Order, hold: Hold, short: Sequence[Units], *, now: datetime) -> Decided:
-    """A paid order cannot get its units: it waits for a refund or a backorder (D16). Told once."""
-    if _is_settled(order, hold):
+    """A paid order cannot get its units: it waits for a refund or a backorder (D16). Told once.
+
+    A refusal to an order that has its units, or needs none yet, was the answer to a change that did not come about.
+    """
+    if _is_settled(order, hold) or order.status is not Status.PAID:
         return order, ()
     refused = replace(order, hold=replace(hold, state=HoldState.REFUSED, expires_at=None))
-    if order.status is not Status.PAID:
-        return refused, ()
     event = contracts.OrderUnfulfillable(order_id=order.order_id, lines=facts.stock_lines(short))
     return replace(refused, status=Status.PAID_UNFULFILLABLE), (Dated(event, now),)
 
 
 def _is_settled(order: Order, hold: Hold) -> bool:
-    """Whether the order's present hold is worth at least what is known of this one: late news changes nothing."""
+    """Whether the order's present hold is worth at least what is known of this one: late news changes nothing.
+
+    An order that owns its units gets others by an amendment or an exchange alone, which write that down themselves.
+    """
     present = order.hold
     if present is None or hold.attempt < present.attempt or order.status in FINAL:
         return True
-    return present.state in (HoldState.ALLOCATED, HoldState.REFUSED) and hold.attempt == present.attempt
+    return present.state is HoldState.ALLOCATED or (
+        present.state is HoldState.REFUSED and hold.attempt == present.attempt
+    )
 
 
 def backorder(order: Order, *, now: datetime) -> Decided:

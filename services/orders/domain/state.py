@@ -32,6 +32,7 @@ class Status(StrEnum):
 FINAL = frozenset({Status.COMPLETED, Status.CANCELLED})
 SHIPPABLE = frozenset({Status.PAID, Status.PARTLY_SHIPPED, Status.SHIPPED, Status.DELIVERED})
 CANCELLABLE = frozenset({Status.PLACED, Status.PAID, Status.PAID_UNFULFILLABLE})
+AMENDABLE = frozenset({Status.PLACED, Status.PAID, Status.PAID_UNFULFILLABLE})
 REVIEWABLE = frozenset({Status.PLACED, Status.PAID, Status.PAID_UNFULFILLABLE, Status.PARTLY_SHIPPED})
 RETURNABLE = frozenset({Status.PARTLY_SHIPPED, Status.SHIPPED, Status.DELIVERED})
 
@@ -310,7 +311,14 @@ class Order:
     @property
     def next_reservation_id(self) -> str:
         """The name of the next reservation for this order (D12)."""
-        return f"{self.order_id}~{self.hold.attempt + 1 if self.hold else 0}"
+        return f"{self.order_id}~{self.next_attempt}"
+
+    @property
+    def next_attempt(self) -> int:
+        """Its number; the first of an outside order is inventory's own."""
+        if self.hold is not None:
+            return self.hold.attempt + 1
+        return 0 if self.is_storefront else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Load, decide, save, tell: the sentence that every handler says."""
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
@@ -18,6 +19,8 @@ FUTURE = timedelta(minutes=5)
 Guard = Callable[[int], None]
 """Called with the present version before a change: honours `If-Match`."""
 Decide = Callable[[Order], Decided]
+Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
+"""Opens a transaction on the order's store."""
 
 
 def unguarded(version: int) -> None:

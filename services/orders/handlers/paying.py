@@ -1,7 +1,5 @@
 """Money and the stock that it buys: the payment commits first, then the hold becomes the order's own (D15 to D17)."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from libs.events.transaction import Transaction
@@ -10,12 +8,10 @@ from libs.service.logging import get_logger
 from services.orders import store as db
 from services.orders.domain import life
 from services.orders.domain.state import FINAL, Decided, Hold, HoldState, Order, Payment, Refund, Status, Units
-from services.orders.handlers.common import Guard, change, load, not_in_future, policies, refuse_taken, save
+from services.orders.handlers.common import Begin, Guard, change, load, not_in_future, policies, refuse_taken, save
 from services.orders.stock import HoldRequest, Stock, missing_units
 
 ALLOCATE_TRIES = 3
-Begin = Callable[[], AbstractAsyncContextManager[Transaction]]
-"""Opens a transaction on the order's store."""
 
 
 async def pay(order_id: str, payment: Payment, tx: Transaction, *, guard: Guard) -> Order:
@@ -134,9 +130,9 @@ async def try_backorder(order: Order, store: str, stock: Stock, begin: Begin) ->
     Inventory keeps the wish, so asking again only tells how far it has come. Raises Overloaded.
     """
     assert order.hold is not None, "only storefront orders become unfulfillable"
-    waits = order.hold.state is HoldState.WAITING
-    attempt = order.hold.attempt + (0 if waits else 1)
-    hold = Hold(f"{order.order_id}~{attempt}", attempt, state=HoldState.WAITING)
+    hold = order.hold
+    if hold.state is not HoldState.WAITING:
+        hold = Hold(order.next_reservation_id, order.next_attempt, state=HoldState.WAITING)
     reservation = await stock.hold(store, replace(_request(order, hold), backorder=True))
     async with begin() as tx:
         before = await load(tx, store, order.order_id)

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from libs.events.transaction import Transaction
-from libs.service.errors import Conflict, NotFound, Overloaded, Problem, Validation, WrongState, fault
+from libs.service.errors import Conflict, NotFound, OutOfStock, Overloaded, Problem, Validation, WrongState, fault
 from services.orders import store as db
 from services.orders.domain import life, money
 from services.orders.domain.review import Consignee, Limits, reasons_to_hold
 from services.orders.domain.state import Decided, Hold, HoldState, Line, Order, Status, Units, sum_units
 from services.orders.domain.timers import Due, timers_of
-from services.orders.handlers.common import Guard, load, not_in_future, policies, save, tell
+from services.orders.handlers.common import Begin, Guard, load, not_in_future, policies, save, tell
 from services.orders.sealing import Sealer
 from services.orders.stock import HoldRequest, Stock
 
@@ -222,15 +222,35 @@ def wish(order: Order, lines: Sequence[Line], hold: timedelta) -> Wish:
         allocate=order.status is not Status.PLACED,
         replaces=order.hold.reservation_id if order.hold and not order.shipments else None,
     )
-    return Wish(request, order.hold.attempt + 1 if order.hold else 0)
+    return Wish(request, order.next_attempt)
 
 
-async def grant(wanted: Wish, store: str, kit: Kit) -> Hold:
-    """Get the stock. Raises OutOfStock, Validation, Overloaded."""
-    reservation = await kit.stock.hold(store, wanted.request)
+async def grant(wanted: Wish, store: str, kit: Kit, begin: Begin) -> Hold:
+    """Get the stock. Raises OutOfStock, Validation, Overloaded.
+
+    What was refused stays refused under its name (D12), so the order's next wish gets another one.
+    """
+    try:
+        reservation = await kit.stock.hold(store, wanted.request)
+    except OutOfStock:
+        await _give_up_name(wanted, begin)
+        raise
+    except Conflict as other:
+        await _give_up_name(wanted, begin)
+        raise Overloaded("the stock was asked for with other lines; try again") from other
     if reservation.status != wanted.state.value:
+        await _give_up_name(wanted, begin)
         raise Overloaded("the stock could not be held; try again")
     return Hold(wanted.request.reservation_id, wanted.attempt, reservation.expires_at, wanted.state)
+
+
+async def _give_up_name(wanted: Wish, begin: Begin) -> None:
+    """Count the attempt, with the order's present hold as it is."""
+    async with begin() as tx:
+        before = await load(tx, tx.store, wanted.request.order_id)
+        if before.hold is not None and before.next_reservation_id == wanted.request.reservation_id:
+            counted = replace(before, hold=replace(before.hold, attempt=wanted.attempt))
+            await save(tx, tx.store, before, (counted, ()))
 
 
 async def check_amendment(amendment: Amendment, guard: Guard, reads: Transaction) -> Wish | None:
