@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from libs.events.contracts import (
+    StockAdjusted,
     StockAllocated,
     StockBackIn,
     StockLine,
@@ -225,36 +226,21 @@ class Book:
         self._restocked.add((level.store, level.sku, place.warehouse))
 
     def absorb(self, level: Level, place: Warehouse, change: int, cause: Cause) -> None:
-        """Undo, visibly, a change of on hand that a later count had already seen (D25)."""
+        """Undo, visibly, a change of on hand that a later count had already seen (D25); told as a correction."""
         if place.counted_as_of is None or cause.at > place.counted_as_of or change == 0:
             return
-        reason = "already counted"
-        if change > 0:
-            taken = min(change, place.on_hand)
-            self.make_free(level, taken, cause)
-            self.move(
-                level,
-                Kind.COUNTED,
-                State.ON_HAND,
-                State.OUTSIDE,
-                taken,
-                cause,
-                warehouse=place.warehouse,
-                reason=reason,
-            )
-            self.restock(level, place, -taken)
-        else:
-            self.move(
-                level,
-                Kind.COUNTED,
-                State.OUTSIDE,
-                State.ON_HAND,
-                -change,
-                cause,
-                warehouse=place.warehouse,
-                reason=reason,
-            )
-            self.restock(level, place, -change)
+        undone = -min(change, place.on_hand) if change > 0 else -change
+        if undone == 0:
+            return
+        if undone < 0:
+            self.make_free(level, -undone, cause)
+        states = (State.OUTSIDE, State.ON_HAND) if undone > 0 else (State.ON_HAND, State.OUTSIDE)
+        self.move(level, Kind.COUNTED, *states, abs(undone), cause, warehouse=place.warehouse, reason="already counted")
+        self.restock(level, place, undone)
+        event = StockAdjusted(
+            sku=level.sku, warehouse=place.warehouse, quantity=undone, reason="correction", by=cause.by
+        )
+        self.tell(level.store, event, cause)
 
     # promises
 
