@@ -21,6 +21,8 @@ POLICY_NUMBERS: Final[Mapping[str, tuple[str, str]]] = {
     "lock_incomplete": ("lead_days", "lock_lead"),
 }
 """Rule -> its number that a policy of the store gives, unless the rule itself was set (D43)."""
+SCRATCH: Final = "~"
+"""Begins what is added to a store's id where its history is told once more, to nobody."""
 KINDS: Final = ("rule", *sorted({kind for _, kind in POLICY_NUMBERS.values()}))
 
 
@@ -54,7 +56,8 @@ class Rulebook:
 
     async def _store(self, of: str) -> StoreInfo | None:
         if of not in self._stores:
-            self._stores[of] = next(iter(await load_stores(self._tx.session, of)), None)
+            real = of.partition(SCRATCH)[0]
+            self._stores[of] = next(iter(await load_stores(self._tx.session, real)), None)
         return self._stores[of]
 
     async def _kept(self, of: str) -> list[Document]:

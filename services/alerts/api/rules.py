@@ -1,18 +1,19 @@
 """Rules over HTTP: the catalogue, and what a store sets of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from starlette.responses import Response
 
-from libs.events.contracts.base import Instant
-from libs.service.call import Call
+from libs.events.contracts.base import Day, Instant
+from libs.service.call import Answer, Call
 from libs.service.errors import NotFound, Validation, fault
 from libs.service.routes import Body, Router
 from services.alerts import documents
 from services.alerts.api.shared import put_document
 from services.alerts.domain.documents import Document, Setting
+from services.alerts.handlers.replaying import MOST_DAYS, Question, Replay, replay
 from services.alerts.rules import RULE, RULES, Rule
 
 
@@ -23,6 +24,14 @@ class RuleSetting(Body):
     parameters: dict[str, float | int] = Field(default_factory=dict)
     scope: dict[str, str] = Field(default_factory=dict, max_length=1)
     valid_from: Instant | None = None
+
+
+class ReplayOf(Body):
+    """Which days (both included), and which numbers instead of those that hold."""
+
+    from_day: Annotated[Day, Field(alias="from")]
+    to: Day
+    parameters: dict[str, float | int] = Field(default_factory=dict)
 
 
 def rule_routes() -> Router:
@@ -48,7 +57,41 @@ def rule_routes() -> Router:
         setting = Setting("rule", rule.id, value, body.scope, body.valid_from)
         return await put_document(call, setting, lambda document: _rule_body(rule, [document]))
 
+    @router.post("/v1/rules/{rule_id}/replay", scope="alerts:read")
+    async def replay_rule(rule_id: str, body: ReplayOf, call: Call) -> Response:
+        """When the rule, or it with other numbers, would have fired; changes nothing."""
+        rule = RULE.get(rule_id)
+        if rule is None:
+            raise NotFound(f"there is no rule {rule_id}")
+        _check_parameters(rule, body.parameters)
+        _check_days(body)
+        question = Question(rule, call.store, body.from_day, body.to, body.parameters)
+        found = await replay(question, call.runtime.worker)
+        return await call.reply(Answer(200, _replay_body(question, found)))
+
     return router
+
+
+def _check_days(body: ReplayOf) -> None:
+    if body.to < body.from_day:
+        raise Validation("to is before from", errors=[fault("/to", "order", "not before from")])
+    if (body.to - body.from_day).days >= MOST_DAYS:
+        message = f"at most {MOST_DAYS} days"
+        raise Validation(message, errors=[fault("/from", "too_many", message)])
+
+
+def _replay_body(question: Question, found: Replay) -> dict[str, Any]:
+    return {
+        "rule": question.rule.id,
+        "from": f"{question.first}",
+        "to": f"{question.last}",
+        "parameters": {**question.rule.parameters, **question.parameters},
+        "fired": [{"at": one.at, "about": dict(one.about), "figures": dict(one.figures)} for one in found.fired],
+        "per_day": found.per_day,
+        "matched_incidents": found.matched_incidents,
+        "false_alarms": found.false_alarms,
+        "missed_incidents": found.missed_incidents,
+    }
 
 
 def _check_parameters(rule: Rule, parameters: Mapping[str, float]) -> None:

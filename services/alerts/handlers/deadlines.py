@@ -12,6 +12,7 @@ from libs.service.stores import Stores
 from libs.service.storetime import at_time, day_bounds, day_of
 from services.alerts.domain.incidents import Finding
 from services.alerts.handlers.campaigns import lock_figures
+from services.alerts.handlers.finding import found
 from services.alerts.handlers.moves import Moves
 from services.alerts.handlers.raising import Ended, end_absent, end_all, name_of, raise_once
 from services.alerts.handlers.silence import Watch
@@ -60,10 +61,10 @@ class Clockwork:
             known = {(t.store, t.rule) for t in await timers.list_timers([rule.id for rule in DAILY], tx)}
             missing = [(i.store, rule) for i in infos for rule in DAILY if (i.store, rule.id) not in known]
             book = Rulebook(tx)
-            await timers.start_timers([await _daily(store, rule, tx.now, book) for store, rule in missing], tx)
+            await timers.start_timers([await next_daily(store, rule, tx.now, book) for store, rule in missing], tx)
 
 
-async def _daily(of: str, rule: Deadline, after: datetime, book: Rulebook) -> Timer:
+async def next_daily(of: str, rule: Deadline, after: datetime, book: Rulebook) -> Timer:
     """The next deadline of the day after an instant."""
     zone = await book.zone(of)
     terms = await book.terms(rule, of, {})
@@ -86,7 +87,7 @@ async def fire(timer: Timer, tx: Transaction) -> None:
     rule, book = RULE[timer.rule], Rulebook(tx)
     assert isinstance(rule, Deadline), "only deadlines have timers"
     if rule.daily:
-        await timers.start_timers([await _daily(timer.store, rule, timer.due_at, book)], tx)
+        await timers.start_timers([await next_daily(timer.store, rule, timer.due_at, book)], tx)
         await _DAILY[rule.id](timer, book, tx)
         return
     if await book.terms(rule, timer.store, timer.about) is None:
@@ -116,7 +117,7 @@ async def _check_count(timer: Timer, book: Rulebook, tx: Transaction) -> None:
     if await book.terms(COUNT_MISSING, timer.store, {}) is None or not await memory.has_stock(timer.store, tx):
         return
     if not await tallies.list_changes(timer.store, start, end, tx, kinds=["count"]):
-        await raise_once(Finding(COUNT_MISSING, {}, timer.figures, timer.due_at), timer.store, tx)
+        await found(Finding(COUNT_MISSING, {}, timer.figures, timer.due_at), timer.store, tx)
 
 
 async def _check_report(timer: Timer, book: Rulebook, tx: Transaction) -> None:
@@ -132,7 +133,7 @@ async def _check_report(timer: Timer, book: Rulebook, tx: Transaction) -> None:
     )
     if not any(edition.data["complete"] and edition.at <= timer.due_at for edition in editions):
         figures = {**timer.figures, "day": f"{yesterday}"}
-        await raise_once(Finding(REPORT_LATE, {}, figures, timer.due_at), timer.store, tx)
+        await found(Finding(REPORT_LATE, {}, figures, timer.due_at), timer.store, tx)
 
 
 async def _check_covers(timer: Timer, book: Rulebook, tx: Transaction) -> None:
@@ -227,7 +228,7 @@ async def move_days(event: Envelope[PolicyChanged], tx: Transaction) -> None:
     wanted = [r for r in DAILY if event.data.kind == kinds[r.id] or event.data.policy_id.startswith(f"rule:{r.id}")]
     if wanted:
         book = Rulebook(tx, at=max(tx.now, event.data.valid_from))
-        await timers.start_timers([await _daily(event.store, rule, tx.now, book) for rule in wanted], tx)
+        await timers.start_timers([await next_daily(event.store, rule, tx.now, book) for rule in wanted], tx)
 
 
 REACTIONS = (

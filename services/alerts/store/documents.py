@@ -15,7 +15,8 @@ from services.alerts.tables import DOCUMENT
 _C = DOCUMENT.c
 _COLUMNS = tuple(_C[name] for name in Document.__dataclass_fields__)
 _PLACE = (_C.store, _C.kind, _C.key, _C.scope)
-_BEST = (_C.valid_from.desc(), _C.decided_at.desc(), _C.recorded_at.desc(), _C.event_id.desc())
+_BEST = (_C.valid_from.desc(), _C.decided_at.desc(), _C.recorded_at.desc(), _C.version.desc())
+"""Versions are counted in the order of their ids, and make the order whole where a clock does not."""
 
 
 async def lock_document(store: str, kind: str, key: str, scope: str, tx: Transaction) -> None:
@@ -60,9 +61,16 @@ async def list_history(store: str, kind: str, key: str, tx: Transaction) -> list
 
 
 async def list_versions(store: str, kind: str, tx: Transaction) -> list[Document]:
-    """Every version of a kind, those that hold last: by (valid_from, decided_at, recorded_at, event_id)."""
+    """Every version of a kind, those that hold last: by (valid_from, decided_at, recorded_at, version)."""
     query = select(*_COLUMNS).where(_C.store == store, _C.kind == kind)
-    rows = await tx.session.execute(query.order_by(_C.valid_from, _C.decided_at, _C.recorded_at, _C.event_id))
+    rows = await tx.session.execute(query.order_by(_C.valid_from, _C.decided_at, _C.recorded_at, _C.version))
+    return [Document(*row) for row in rows]
+
+
+async def list_kind(store: str, kind: str, tx: Transaction) -> list[Document]:
+    """Every version of a kind, in the order of writing."""
+    query = select(*_COLUMNS).where(_C.store == store, _C.kind == kind)
+    rows = await tx.session.execute(query.order_by(_C.recorded_at, _C.event_id))
     return [Document(*row) for row in rows]
 
 

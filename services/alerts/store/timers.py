@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, select, tuple_
+from sqlalchemy import delete, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.events.transaction import Transaction
@@ -52,12 +52,15 @@ async def stop_timers(keys: Sequence[tuple[str, str, str]], tx: Transaction) -> 
         await tx.session.execute(delete(TIMER).where(_KEY.in_(sorted(set(keys)))))
 
 
-async def take_due(until: Mapping[str, datetime], limit: int, tx: Transaction) -> list[Timer]:
+async def take_due(
+    until: Mapping[str, datetime], limit: int, tx: Transaction, *, store: str | None = None
+) -> list[Timer]:
     """Deadlines that have passed for sure (`until`: topic -> complete up to), taken away, the earliest first."""
     passed = [(TIMER.c.topic == topic) & (TIMER.c.due_at <= mark) for topic, mark in sorted(until.items())]
     if not passed:
         return []
-    query = select(*_COLUMNS).where(or_(*passed)).order_by(TIMER.c.due_at, *_KEY.clauses).limit(limit)
+    mine = TIMER.c.store == store if store else true()
+    query = select(*_COLUMNS).where(mine, or_(*passed)).order_by(TIMER.c.due_at, *_KEY.clauses).limit(limit)
     rows = [Timer(*row) for row in await tx.session.execute(query.with_for_update(skip_locked=True))]
     await stop_timers([(t.store, t.rule, t.key) for t in rows], tx)
     return rows
