@@ -33,6 +33,21 @@ async def test_a_question_is_warned_of_at_80_percent_breached_at_its_limit_and_r
     assert incident["recovered_at"] is not None
 
 
+async def test_warning_breach_and_answer_are_each_told_once(counter: Counter) -> None:
+    channel = {
+        "kind": "webhook",
+        "url": "http://127.0.0.1:9/x",
+        "secret": "whsec_c2VjcmV0IG9mIHR3ZW50eSBieXRlcyBvciBzbw==",
+    }
+    await counter.put("/v1/channels/ops", channel)
+    await counter.tell(counter.opened())
+    for minutes in (9, 2, 3):
+        await counter.pass_time(minutes=minutes)
+    await counter.tell(counter.replied())
+    told = (await counter.get("/v1/notifications"))["items"]
+    assert [row["type"] for row in reversed(told)] == ["incident.opened", "incident.escalated", "incident.recovered"]
+
+
 async def test_a_breach_is_not_raised_before_everything_up_to_its_time_is_known(counter: Counter) -> None:
     await counter.tell(counter.opened())
     await counter.pass_time(minutes=11, known=timedelta(minutes=5))

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, cast
 
 from libs.events.codec import Envelope
-from libs.events.contracts import ClockMeasured
+from libs.events.contracts import ClockMeasured, TopicClass
 from libs.events.transaction import Transaction
 from services.alerts.desk.domain.clocks import Clock, State, blame, measure
 from services.alerts.desk.domain.hours import ServiceHours
@@ -107,11 +107,9 @@ def _tell(case: _Case, clock: Clock, version: int, tx: Transaction) -> None:
     )
 
 
-def _topic_class(clock: Clock) -> Literal["pre_sale", "in_sale", "after_sale"]:
-    """The class of the conversation: figures are told by it."""
-    name = clock.topic_class.value
-    assert name != "complex", "a conversation has one of three classes"
-    return name
+def _topic_class(clock: Clock) -> TopicClass:
+    """The class of the conversation, one of three: figures are told by it."""
+    return cast(TopicClass, clock.topic_class.value)
 
 
 async def _speak(case: _Case, clock: Clock, standing: Standing, tx: Transaction) -> None:
