@@ -812,28 +812,32 @@ def _buyer_cells(
 ) -> Cells:
     """The cells in which the customer began or ceased to be a buyer."""
     cells: Cells = {}
+    abroad = _by_cell(name for name in (*after, *before) if name.count("\n") > 1)
     for name in changed:
         by, value, *currency = name.split("\n")
         was, now = before[name], after.get(name, (0, 0))
-        all_orders, those_here = (now[0] > 0) - (was[0] > 0), (now[1] > 0) - (was[1] > 0)
-        counts = {_BUYERS: all_orders, _BUYERS_HERE: those_here}
         if currency:
-            counts = {number_of("buyers_paid", currency[0]): all_orders}
-        elif only := _only_foreign(name, after, {}) - _only_foreign(name, after, before):
-            counts[_BUYERS_ABROAD] = only
+            counts = {number_of("buyers_paid", currency[0]): (now[0] > 0) - (was[0] > 0)}
+        else:
+            counts = {_BUYERS: (now[0] > 0) - (was[0] > 0), _BUYERS_HERE: (now[1] > 0) - (was[1] > 0)}
+            if name in abroad:
+                there = [(before.get(n, after.get(n, (0, 0)))[0], after.get(n, (0, 0))[0]) for n in abroad[name]]
+                only = (now[0] > 0 and now[0] == sum(n for _, n in there)) - (
+                    was[0] > 0 and was[0] == sum(w for w, _ in there)
+                )
+                counts[_BUYERS_ABROAD] = only
         if vector := {number: change for number, change in counts.items() if change}:
-            cells[Cell(member.store, member.grain, by, member.bucket, value)] = {
-                **cells.get(Cell(member.store, member.grain, by, member.bucket, value), {}),
-                **vector,
-            }
+            cell = Cell(member.store, member.grain, by, member.bucket, value)
+            cells[cell] = {**cells.get(cell, {}), **vector}
     return cells
 
 
-def _only_foreign(name: str, after: Mapping[str, tuple[int, int]], before: Mapping[str, tuple[int, int]]) -> int:
-    """1 where all that he paid in a cell is in foreign currencies; with what was `before` over what is now."""
-    whole = before.get(name, after.get(name, (0, 0)))[0]
-    names = {other for other in (*after, *before) if other.startswith(name + "\n")}
-    return int(whole > 0 and whole == sum(before.get(n, after.get(n, (0, 0)))[0] for n in names))
+def _by_cell(names: Iterable[str]) -> dict[str, set[str]]:
+    """Cells of foreign currencies by the cell that they are part of."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        found.setdefault(name.rpartition("\n")[0], set()).add(name)
+    return found
 
 
 def _add_cells(into: Cells, cells: Cells) -> None:

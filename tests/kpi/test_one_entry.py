@@ -1,4 +1,4 @@
-"""The catalogue proves itself: one entry is a figure with its API, checks, currency and docs; versions stay callable."""
+"""The catalogue proves itself: one entry is a figure, with its API, checks, currency and docs."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
