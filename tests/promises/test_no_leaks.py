@@ -4,6 +4,10 @@ Canaries go in through every door that takes such things, in calls that are acce
 everything that can be looked at is searched: answers, logs, metrics and every column of the database.
 """
 
+import asyncio
+import base64
+import hmac
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -77,8 +81,56 @@ async def _orders(seen: Seen) -> None:
         "orders", "POST", "/v1/orders/canary-1/cancel", {"reason": f"call {PHONE} or {MAIL}", "by": "customer"}
     )
     await seen.call("orders", "POST", "/v1/orders/canary-2/amend", {"consignee": CONSIGNEE}, **{"If-Match": "*"})
+    await _webhooks(seen)
     for path in ("/v1/orders/canary-1", "/v1/orders", "/v1/review-queue", f"/v1/orders?customer_id={PHONE}"):
         await seen.call("orders", "GET", path)
+
+
+async def _webhooks(seen: Seen) -> None:
+    """The same through a shop's door: a message that becomes an order, one that cannot, one that is not genuine."""
+    address = {"name": NAME, "phone": PHONE, "province": "浙江", "city": "杭州", "address1": STREET}
+    told = {
+        "id": 77,
+        "created_at": "2024-07-01T10:00:00+08:00",
+        "total_price": "1.00",
+        "currency": "CNY",
+        "email": MAIL,
+        "note": f"call {PHONE}",
+        "customer": {"id": 7, "email": MAIL, "phone": PHONE},
+        "shipping_address": address,
+        "line_items": [{"id": 1, "sku": "S-1", "quantity": 1, "price": "1.00"}],
+    }
+    assert await seen.call("orders", "PUT", "/v1/webhook-sources/shopify", {"secrets": [SECRET]}) == 201
+    await seen.call("orders", "GET", "/v1/webhook-sources/shopify")
+    for body, status in ((told, 200), ({**told, "id": 78, "total_price": MAIL, "currency": NAME}, 200), (told, 401)):
+        assert await _shopify(seen, body, SECRET if status == 200 else "another") == status
+    await _until_mapped(seen)
+    assert await seen.call("orders", "GET", "/v1/orders/shopify:77") == 200
+    await seen.call("orders", "GET", "/v1/webhook-deliveries")
+
+
+async def _shopify(seen: Seen, body: dict[str, Any], secret: str) -> int:
+    content = json.dumps(body, ensure_ascii=False).encode()
+    signature = base64.b64encode(hmac.digest(secret.encode(), content, "sha256")).decode()
+    headers = {
+        "X-Shopify-Topic": "orders/create",
+        "X-Shopify-Event-Id": f"e-{body['id']}",
+        "X-Shopify-Hmac-SHA256": signature,
+    }
+    client = seen.platform.client("orders", seen.key)
+    answer = await client.post("/v1/webhooks/shopify/demo", content=content, headers=headers)
+    seen.pages[f"webhook {body['id']} {answer.status_code}"] = answer.content
+    return answer.status_code
+
+
+async def _until_mapped(seen: Seen) -> None:
+    client = seen.platform.client("orders", seen.key)
+    async with asyncio.timeout(20):
+        while True:
+            listed = (await client.get("/v1/webhook-deliveries", params={"store": "demo"})).json()["items"]
+            if {row["status"] for row in listed} == {"mapped", "failed"}:
+                return
+            await asyncio.sleep(0.2)
 
 
 async def _traffic(seen: Seen) -> None:
