@@ -5,6 +5,7 @@ from services.alerts.api.channels import channel_routes
 from services.alerts.api.incidents import incident_routes
 from services.alerts.api.people import people_routes
 from services.alerts.api.policies import policy_routes
+from services.alerts.api.precision import precision_routes
 from services.alerts.api.rules import rule_routes
 from services.alerts.api.silences import silence_routes
 from services.alerts.api.violations import violation_routes
@@ -20,6 +21,7 @@ def routers(sender: Sender, allowed: AllowList) -> list[Router]:
         people_routes(),
         policy_routes(),
         rule_routes(),
+        precision_routes(),
         silence_routes(),
         violation_routes(),
         channel_routes(sender, allowed),

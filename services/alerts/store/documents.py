@@ -67,13 +67,6 @@ async def list_versions(store: str, kind: str, tx: Transaction) -> list[Document
     return [Document(*row) for row in rows]
 
 
-async def list_kind(store: str, kind: str, tx: Transaction) -> list[Document]:
-    """Every version of a kind, in the order of writing."""
-    query = select(*_COLUMNS).where(_C.store == store, _C.kind == kind)
-    rows = await tx.session.execute(query.order_by(_C.recorded_at, _C.event_id))
-    return [Document(*row) for row in rows]
-
-
 async def add_document(document: Document, tx: Transaction) -> None:
     """Write the next version."""
     row = {name: getattr(document, name) for name in Document.__dataclass_fields__}
