@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from starlette.responses import Response
 
-from libs.events.contracts.base import Day, Instant
+from libs.events.contracts.base import Day, Instant, Label
 from libs.service.call import Answer, Call
 from libs.service.errors import NotFound, Validation, fault
 from libs.service.routes import Body, Router
@@ -14,7 +14,7 @@ from services.alerts import documents
 from services.alerts.api.shared import put_document
 from services.alerts.domain.documents import Document, Setting
 from services.alerts.handlers.replaying import MOST_DAYS, Question, Replay, replay
-from services.alerts.rules import RULE, RULES, Rule
+from services.alerts.rules import RULE, RULES, SHAPES, PlanCheck, Rule
 
 
 class RuleSetting(Body):
@@ -22,7 +22,8 @@ class RuleSetting(Body):
 
     enabled: bool = True
     parameters: dict[str, float | int] = Field(default_factory=dict)
-    scope: dict[str, str] = Field(default_factory=dict, max_length=1)
+    scope: dict[str, Label] = Field(default_factory=dict, max_length=1)
+    words: list[Label] | None = Field(default=None, max_length=500, description="absolute_wording: the terms instead")
     valid_from: Instant | None = None
 
 
@@ -53,7 +54,10 @@ def rule_routes() -> Router:
         if rule is None:
             raise NotFound(f"there is no rule {rule_id}")
         _check_parameters(rule, body.parameters)
-        value = {"enabled": body.enabled, "parameters": dict(body.parameters)}
+        _check_part(rule, body)
+        value: dict[str, Any] = {"enabled": body.enabled, "parameters": dict(body.parameters)}
+        if body.words is not None:
+            value["words"] = body.words
         setting = Setting("rule", rule.id, value, body.scope, body.valid_from)
         return await put_document(call, setting, lambda document: _rule_body(rule, [document]))
 
@@ -70,6 +74,16 @@ def rule_routes() -> Router:
         return await call.reply(Answer(200, _replay_body(question, found)))
 
     return router
+
+
+def _check_part(rule: Rule, body: RuleSetting) -> None:
+    """A rule is set for the whole store or for a part that it can tell; only one about words has words."""
+    for name in body.scope:
+        if name not in rule.scopes:
+            known = ", ".join(rule.scopes) or "the whole store"
+            raise Validation(f"{rule.id} cannot be set by {name}", errors=[fault(f"/scope/{name}", "unknown", known)])
+    if body.words is not None and not isinstance(rule, PlanCheck):
+        raise Validation(f"{rule.id} has no words", errors=[fault("/words", "unknown", "it has none")])
 
 
 def _check_days(body: ReplayOf) -> None:
@@ -113,9 +127,13 @@ def _rule_body(rule: Rule, settings: Sequence[Document]) -> dict[str, Any]:
         "rule": rule.id,
         "source": rule.source,
         "severity": rule.severity.value,
+        "role": rule.role.value,
+        "shape": SHAPES[type(rule)],
+        "can_be_set_by": list(rule.scopes),
         "text": {"zh": rule.zh, "en": rule.en},
         "enabled": whole.get("enabled", True),
         "parameters": {**rule.parameters, **whole.get("parameters", {})},
+        **({"words": whole.get("words") or list(rule.words)} if isinstance(rule, PlanCheck) and rule.words else {}),
         "scopes": [
             {"scope": s.scope_values, "valid_from": s.valid_from, **(s.value or {})} for s in settings if s.scope
         ],

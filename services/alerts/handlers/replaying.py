@@ -266,7 +266,7 @@ async def _settings(question: Question, scratch: str, tx: Transaction, *, is_on:
         return
     value = {"enabled": True, "parameters": dict(question.parameters)}
     await documents.add_document(_document(scratch, question.rule.id, value, tx, version=2), tx)
-    kept = [document for kind in KINDS for document in await documents.list_kind(question.store, kind, tx)]
+    kept = [document for kind in KINDS for document in await documents.list_versions(question.store, kind, tx)]
     for number, document in enumerate(kept, 3):
         if document.kind != "rule" or (document.key == question.rule.id and not _is_replaced(document, question)):
             await documents.add_document(replace(document, store=scratch, version=number), tx)

@@ -8,9 +8,11 @@ from libs.events.consumer import on_batch
 from libs.events.contracts import SkuChanged, SkuListed
 from libs.events.transaction import Transaction
 from services.alerts.domain.incidents import Finding
-from services.alerts.handlers.raising import Ended, end_all, name_of, raise_once
+from services.alerts.handlers.raising import Ended, end_all, raise_once
 from services.alerts.rulebook import Rulebook
 from services.alerts.rules.planning import ABSOLUTE_WORDING, absolute_terms
+from services.alerts.store import memory
+from services.alerts.store.memory import Sku
 
 
 async def judge_titles(events: Any, tx: Transaction) -> None:
@@ -29,7 +31,8 @@ async def judge_words(
     event: Envelope[Any], about: Mapping[str, str], fields: Mapping[str, str], book: Rulebook, tx: Transaction
 ) -> None:
     """Raise absolute terms in these texts (`fields`: name -> text); end the alert where there are none any more."""
-    terms = await book.terms(ABSOLUTE_WORDING, event.store, about)
+    sku = await memory.load_sku(event.store, about["sku"], tx) if "sku" in about else Sku("")
+    terms = await book.terms(ABSOLUTE_WORDING, event.store, about, category=sku.category)
     if terms is None:
         return
     found = {name: words for name, text in fields.items() if (words := absolute_terms(text, terms.words))}
@@ -38,8 +41,7 @@ async def judge_words(
         return
     words = list(dict.fromkeys(word for group in found.values() for word in group))
     figures = {"words": ", ".join(words), "field": ", ".join(found), "texts": {name: fields[name] for name in found}}
-    name = await name_of(event.store, about, tx)
-    await raise_once(Finding(ABSOLUTE_WORDING, about, figures, event.time, name), event.store, tx)
+    await raise_once(Finding(ABSOLUTE_WORDING, about, figures, event.time, sku.title), event.store, tx)
 
 
 REACTIONS = (on_batch((SkuListed, SkuChanged), judge_titles),)

@@ -10,6 +10,7 @@ from services.alerts.rules.figures import CONVERSION_BELOW_TARGET, WINDOWS
 from services.alerts.rules.running import MANUAL
 from services.alerts.rules.shapes import (
     SCOPES,
+    SHAPES,
     About,
     Comparison,
     Deadline,
@@ -46,6 +47,7 @@ __all__ = [
     "RULE",
     "RULES",
     "SCOPES",
+    "SHAPES",
     "SOLD_OUT",
     "WINDOWS",
     "About",

@@ -27,7 +27,7 @@ CAMPAIGN_PRICE = PlanCheck(
     en="Campaign {campaign}: {count} prices break the rule ({share} under the daily price, "
     "not above the lowest of {days} days)",
     parameters={"share": 0.2, "days": 30},
-    scopes=("category", "campaign", "sku"),
+    scopes=("campaign",),
 )
 ABSOLUTE_WORDING = PlanCheck(
     id="absolute_wording",

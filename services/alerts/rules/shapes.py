@@ -194,6 +194,7 @@ def _verdict(top: int, expected: float, numbers: Numbers, *, rises: bool) -> Ver
 
 
 Figures = Mapping[str, float]
+"""What a comparison needs, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,3 +203,14 @@ class Comparison(Rule):
 
     needs: tuple[str, ...]
     judge: Callable[[Figures, Numbers], Verdict]
+
+
+SHAPES: Final[Mapping[type[Rule], str]] = {
+    Rule: "opened",
+    Edge: "edge",
+    Deadline: "deadline",
+    WindowRatio: "window",
+    Comparison: "comparison",
+    PlanCheck: "check",
+}
+"""What each shape is called; `opened` ones are opened by people or by other programs."""
