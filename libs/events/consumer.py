@@ -7,15 +7,17 @@ event breaks is cut until that event stands alone, which then goes to the dead l
 import asyncio
 import itertools
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Table
 
 from libs.events import journal as journals
+from libs.events.appetite import Appetite
 from libs.events.bus import Bus, Record, Subscription, TopicPartition
 from libs.events.codec import Envelope, Undecodable, UnknownType, UnknownVersion, from_record
 from libs.events.contracts import TopicBeat
@@ -111,17 +113,16 @@ def family(type_: str) -> str:
     return type_.rpartition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A fetched record and what reading it gave: an event, a reason to bury it, or neither (to be skipped)."""
+class Arrived(NamedTuple):
+    """A fetched record and what reading it gave: an event, a beat, a reason to bury it, or nothing (to be skipped).
+
+    A named tuple like `Record`: there is one for every record.
+    """
 
     record: Record
     envelope: Envelope[Any] | None = None
     condemned: str | None = None
-
-    @property
-    def beat(self) -> TopicBeat | None:
-        return self.envelope.data if self.envelope and isinstance(self.envelope.data, TopicBeat) else None
+    beat: TopicBeat | None = None
 
     @property
     def stream(self) -> Stream:
@@ -134,7 +135,7 @@ class Arrived:
 class _Applied:
     """What a committed batch did, for the metrics."""
 
-    consumed: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    consumed: Counter[str] = field(default_factory=Counter)
     skipped: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     dead: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     parked: list[str] = field(default_factory=list)
@@ -155,8 +156,12 @@ class Consumer:
         self_deduplicating: frozenset[str] = frozenset(),
         decode: Decode = from_record,
         max_records: int = MAX_RECORDS,
+        most_records: int | None = None,
     ) -> None:
-        """`self_deduplicating`: topics whose handlers find repeats in their own rows; no `seen` rows are kept."""
+        """`self_deduplicating`: topics whose handlers find repeats in their own rows; no `seen` rows are kept.
+
+        `most_records`: what a batch may grow to while there is much to catch up with; without it, `max_records`.
+        """
         self.group = group
         self.bus = bus
         self.transactions = transactions
@@ -166,6 +171,7 @@ class Consumer:
         self.self_deduplicating = self_deduplicating
         self.decode = decode
         self.max_records = max_records
+        self._appetite = Appetite(max_records, most_records) if most_records else None
         self.lag: dict[str, int] = {}
         self.stalled_since: datetime | None = None
         self._settled_at = transactions.clock() - SETTLE_EVERY
@@ -177,7 +183,11 @@ class Consumer:
         try:
             while True:
                 if records := await self._fetch(subscription):
+                    began = monotonic()
                     await self.apply(records)
+                    if self._appetite is not None:
+                        self._appetite.ate(records, monotonic() - began)
+                        self.max_records = self._appetite.size
                 await self._settle_now_and_then()
         finally:
             await subscription.close()
@@ -198,7 +208,11 @@ class Consumer:
     async def apply(self, records: Sequence[Record]) -> None:
         """Apply fetched records, in their order; returns when every one of them is applied, skipped or buried."""
         with BATCH_SECONDS.labels(self.group).time():
-            arrived = [await self._read(record, n) for n, record in enumerate(records)]
+            arrived = []
+            for number, record in enumerate(records):
+                arrived.append(self._read(record))
+                if number % SLICE == SLICE - 1:
+                    await asyncio.sleep(0)
             ends = await self._ends({a.record.topic for a in arrived if a.beat})
             await self._apply(arrived, ends)
 
@@ -238,7 +252,7 @@ class Consumer:
 
     async def _commit(self, arrived: Sequence[Arrived], ends: Mapping[str, Mapping[int, int]]) -> None:
         applied = _Applied()
-        partitions = {(a.record.topic, a.record.partition) for a in arrived}
+        partitions = {a.record[:2] for a in arrived}
         async with self.transactions.begin() as tx:
             positions = await lock_positions(tx.session, self.tables.position, self.group, partitions)
             ahead = _ahead(arrived, positions, applied)
@@ -249,16 +263,13 @@ class Consumer:
             crash_point("consumer.after_handlers")
             await move_positions(tx.session, self.tables.position, self.group, _last_of_each(ahead))
             await self._take_beats(ahead, ends, tx)
-            for one in fresh:
-                applied.consumed[one.record.topic] += 1
+            applied.consumed.update(_by_topic(fresh))
         crash_point("consumer.after_commit")
         self._report(applied)
 
     # reading
 
-    async def _read(self, record: Record, n: int) -> Arrived:
-        if n % SLICE == SLICE - 1:
-            await asyncio.sleep(0)
+    def _read(self, record: Record) -> Arrived:
         type_ = wire_type(record)
         if type_ is not None and not self.reactions.wants(type_):
             return Arrived(record)
@@ -273,6 +284,8 @@ class Consumer:
             return Arrived(record)
         except Undecodable as error:
             return Arrived(record, None, str(error))
+        if type(envelope.data) is TopicBeat:
+            return Arrived(record, envelope, None, envelope.data)
         return Arrived(record, envelope if self.reactions.wants(envelope.type) else None)
 
     async def _ends(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
@@ -309,6 +322,8 @@ class Consumer:
         return True
 
     async def _unseen(self, alive: Sequence[Arrived], tx: Transaction, applied: _Applied) -> list[Arrived]:
+        if {one.record.topic for one in alive} <= self.self_deduplicating:
+            return list(alive)
         keyed = [(self._identity(one), one) for one in alive]
         first: dict[bytes, Arrived] = {}
         for key, one in keyed:
@@ -316,8 +331,7 @@ class Consumer:
                 first.setdefault(key, one)
         unseen = await journals.remember(tx.session, self.tables.seen, first.keys())
         fresh = [one for key, one in keyed if key is None or (key in unseen and first[key] is one)]
-        for topic in {a.record.topic for a in alive}:
-            applied.skipped[topic, "repeat"] += _of(alive, topic) - _of(fresh, topic)
+        _count_left_out(applied, "repeat", alive, fresh)
         return fresh
 
     def _identity(self, one: Arrived) -> bytes | None:
@@ -400,18 +414,23 @@ class Consumer:
 
 def _ahead(arrived: Sequence[Arrived], positions: Mapping[TopicPartition, int], applied: _Applied) -> list[Arrived]:
     """What lies at or beyond the positions; the rest was applied in another life or by another member."""
-    ahead = [a for a in arrived if a.record.offset >= positions[a.record.topic, a.record.partition]]
-    for topic in {a.record.topic for a in arrived}:
-        applied.skipped[topic, "behind"] += _of(arrived, topic) - _of(ahead, topic)
+    ahead = [a for a in arrived if a.record.offset >= positions[a.record[:2]]]
+    _count_left_out(applied, "behind", arrived, ahead)
     return ahead
 
 
+def _count_left_out(applied: _Applied, reason: str, all_: Sequence[Arrived], kept: Sequence[Arrived]) -> None:
+    if len(kept) < len(all_):
+        for topic, left_out in (_by_topic(all_) - _by_topic(kept)).items():
+            applied.skipped[topic, reason] += left_out
+
+
 def _last_of_each(ahead: Sequence[Arrived]) -> list[Record]:
-    return list({(a.record.topic, a.record.partition): a.record for a in ahead}.values())
+    return list({a.record[:2]: a.record for a in ahead}.values())
 
 
-def _of(arrived: Iterable[Arrived], topic: str) -> int:
-    return sum(a.record.topic == topic for a in arrived)
+def _by_topic(arrived: Iterable[Arrived]) -> Counter[str]:
+    return Counter(a.record.topic for a in arrived)
 
 
 def _is_event(a: Arrived) -> bool:

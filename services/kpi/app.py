@@ -1,6 +1,7 @@
 """Where the objects of kpi meet."""
 
 from datetime import timedelta
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -19,6 +20,9 @@ from services.kpi.records import read_record
 from services.kpi.settings import KpiSettings
 from services.kpi.windows import measure_windows
 
+MOST_RECORDS: Final = 50_000
+"""Events in one batch while there is much to catch up with: the more, the fewer rows an event."""
+
 
 def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
     """The runtime and the HTTP application."""
@@ -30,6 +34,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
             journal=tables.JOURNAL,
             self_deduplicating=frozenset({"traffic"}),
             decode=read_record,
+            most_records=MOST_RECORDS,
         )
         runtime.loop("collect garbage", collect_between_batches)
         runtime.every(

@@ -137,7 +137,7 @@ def facts_of(envelopes: Iterable[Envelope[Any]]) -> Facts:
         kind = type(event)
         is_visit = kind is Visited or kind in TRAFFIC
         _mark(facts, envelope, alone=not is_visit and kind is not StockLevel)
-        if envelope.time > envelope.recorded_time + FUTURE:
+        if envelope.time > envelope.recorded_time and envelope.time > envelope.recorded_time + FUTURE:
             facts.quarantined.append(envelope)
             continue
         if envelope.import_id is not None:

@@ -217,7 +217,12 @@ def add(into: Contribution, place: Place, vector: Mapping[int, int], sign: int =
 def add_all(into: Contribution, contribution: Mapping[Place, Vector], sign: int = 1) -> None:
     """Add a whole contribution, or take it away with `sign` -1."""
     for place, vector in contribution.items():
-        add(into, place, vector, sign)
+        cell = into.get(place)
+        if cell is None:
+            into[place] = dict(vector) if sign == 1 else {number: sign * value for number, value in vector.items()}
+        else:
+            for number, value in vector.items():
+                cell[number] = cell.get(number, 0) + sign * value
 
 
 def difference(new: Mapping[Place, Vector], old: Mapping[Place, Vector]) -> Contribution:

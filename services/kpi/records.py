@@ -7,6 +7,7 @@ to the same facts.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, ClassVar, Final
 
@@ -88,11 +89,11 @@ def _read_visit(record: Record) -> VisitEnvelope:
     event_id, source, store = headers["ce_id"].decode(), headers["ce_source"].decode(), headers["ce_store"].decode()
     if not (event_id and source and store):
         raise ValueError("without an identity")
-    time, brought = _instant(headers["ce_time"]), headers.get("ce_importid")
+    (time, us), brought = _instant(headers["ce_time"]), headers.get("ce_importid")
     if flags == VIEW and data.page_kind == "product":
         flags |= PRODUCT
     visit = Visit(
-        microseconds(time),
+        us,
         event_id,
         visit_key(source, event_id),
         flags,
@@ -105,19 +106,24 @@ def _read_visit(record: Record) -> VisitEnvelope:
         source,
         store,
         time,
-        _instant(headers["ce_recordedtime"]),
+        _instant(headers["ce_recordedtime"])[0],
         name,
         Visited(data.visitor_id, visit, data.experiment),
         None if brought is None else brought.decode(),
     )
 
 
-def _instant(raw: bytes) -> datetime:
-    """A time as `isoformat` writes it, with an offset; other legal ways to write it are left to the full reading."""
+@lru_cache(maxsize=4096)
+def _instant(raw: bytes) -> tuple[datetime, int]:
+    """A time as `isoformat` writes it, with an offset, and its microseconds; events of one call share theirs.
+
+    Other legal ways to write a time are left to the full reading.
+    """
     text = raw.decode("ascii")
     if len(text) < _SHORTEST_TIME or text[10] != "T" or text[-6] not in "+-" or text[-3] != ":":
         raise ValueError("another way to write a time")
-    return datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text)
+    return instant, microseconds(instant)
 
 
 def visit_key(source: str, event_id: str) -> bytes:

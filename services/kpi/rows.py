@@ -110,8 +110,12 @@ class PostgresRows:
         for (store, _), changed in days.items():
             for day, stored in changed.items():
                 for sku in stored.day.skus:
-                    first, last = spans.get((store, sku.sku), (day, day))
-                    spans[store, sku.sku] = (min(first, day), max(last, day))
+                    key = store, sku.sku
+                    known_span = spans.get(key)
+                    if known_span is None:
+                        spans[key] = (day, day)
+                    elif not known_span[0] <= day <= known_span[1]:
+                        spans[key] = (min(known_span[0], day), max(known_span[1], day))
         if not spans:
             return
         known = {

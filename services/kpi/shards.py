@@ -6,6 +6,7 @@ spend and the like lie in the base, which every shard may look at. Names are bou
 size: two names with one hash only make a shard larger. Shards lie in temporary files.
 """
 
+import sys
 import tempfile
 from array import array
 from collections import defaultdict
@@ -82,7 +83,7 @@ class Shards:
     def __init__(self, count: int, bonds: Bonds) -> None:
         self.count = count
         self._bonds = bonds
-        self._spools: defaultdict[int, Spool] = defaultdict(Spool)
+        self._spools: defaultdict[int, Spool] = defaultdict(lambda: Spool(_BUFFER if count > 1 else None))
 
     def add(self, record: Record) -> None:
         """Put a record where it belongs."""
@@ -115,9 +116,10 @@ class Shards:
 
 
 class Spool:
-    """Events of one shard, the most of them in a temporary file."""
+    """Events of one shard, all but `most` of them in a temporary file."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None) -> None:
+        self._most = most or sys.maxsize
         self._visits: list[VisitEnvelope] = []
         self._records: list[Record] = []
         self._file: IO[bytes] | None = None
@@ -126,12 +128,12 @@ class Spool:
         """Append an event."""
         if isinstance(one, VisitEnvelope):
             self._visits.append(one)
-            if len(self._visits) >= _BUFFER:
+            if len(self._visits) >= self._most:
                 self._write(b"v", self._visits)
         else:
             assert isinstance(one, Record)
             self._records.append(one)
-            if len(self._records) >= _BUFFER:
+            if len(self._records) >= self._most:
                 self._write(b"r", self._records)
 
     def envelopes(self) -> Iterator[Envelope[Any]]:

@@ -277,21 +277,69 @@ def contribution(
     made: Contribution = {}
     if not days:
         return made
-    for one in days.values():
-        if one.events > MACHINE:
-            days = {number: counted(state) for number, state in days.items()}
-            break
     if len(days) == 1 and scope.days == tuple(days):
         _count_only_day(made, store, days, orders, calendar, category_of)
         return made
+    ordered = sorted(days)
+    started = _started(days, orders, calendar)
     for day in scope.days:
         if (state := days.get(day)) is not None:
-            _count_hours(made, store, state, calendar.hours(day))
+            _count_hours(made, store, state, calendar.hours(day), started.get(day, {}))
+    parts: dict[tuple[int, ...], list[tuple[tuple[str | None, ...], Vector]]] = {}
     for span in scope.spans:
-        _count_span(made, store, [(n, days[n]) for n in sorted(days) if span.first <= n < span.after], span)
-    _count_sessions(made, store, days, orders, scope, calendar)
-    _count_skus(made, store, days, scope, calendar, category_of)
+        within = tuple([day for day in ordered if span.first <= day < span.after])
+        part = parts.get(within)
+        if part is None:
+            part = parts[within] = _part(within, days, started, calendar, category_of)
+        for profile, vector in part:
+            made[Place(store, span.grain, span.second, profile)] = vector
     return made
+
+
+def _part(
+    within: Sequence[int],
+    days: Days,
+    started: Mapping[int, Mapping[int, Vector]],
+    calendar: Calendar,
+    category_of: CategoryOf,
+) -> list[tuple[tuple[str | None, ...], Vector]]:
+    """(profile, vector) of all that these days add to a day, week or month; a week and a month may share it."""
+    touch = first_touch(days[day] for day in within)
+    if touch is None:
+        return []
+    vector = _sum_of_hours(hour for day in within for hour in days[day].hours)
+    for day in within:
+        for sessions in started.get(day, {}).values():
+            for number, value in sessions.items():
+                vector[number] = vector.get(number, 0) + value
+    part = [(visit_profile(touch), vector)]
+    named = _by(within, days, lambda _, sku: sku.sku)
+    if named:
+        channel = touch[0] or "direct"
+        part += [(("sku", channel, name), _goods_vector(*sums)) for name, sums in named.items()]
+        categories = _by(within, days, lambda day, sku: category_of(sku.sku, _hour_end(calendar, day, sku.hour)))
+        part += [(("category", name), _goods_vector(*sums)) for name, sums in categories.items()]
+    return part
+
+
+def _goods_vector(views: int, carts: int, favorites: int, flags: int) -> Vector:
+    return visit_vector(views, carts, favorites, flags & ~CHECKOUT)
+
+
+def _started(days: Days, orders: Sequence[int], calendar: Calendar) -> dict[int, dict[int, Vector]]:
+    """day -> hour -> the sessions that began in it."""
+    started: dict[int, dict[int, Vector]] = {}
+    for session in sessions_of(days):
+        day, hour = calendar.slot(session.start_us)
+        hours = started.setdefault(day, {})
+        vector = _session_vector(session, orders)
+        known = hours.get(hour)
+        if known is None:
+            hours[hour] = vector
+        else:
+            for number, value in vector.items():
+                known[number] = known.get(number, 0) + value
+    return started
 
 
 def _count_only_day(
@@ -300,7 +348,7 @@ def _count_only_day(
     """The short way for who came on one day alone, as most do: its day, week and month count the same."""
     number, day = next(iter(days.items()))
     starts = calendar.hours(number)
-    _count_hours(made, store, day, starts)
+    _count_hours(made, store, day, starts, {})
     if not day.hours:
         return
     profile = visit_profile(day.hours[0].profile)
@@ -372,7 +420,9 @@ def visit_profile(touch: Profile) -> tuple[str | None, ...]:
     return ("visit", touch[0] or "direct", touch[1], touch[2], touch[3])
 
 
-def _count_hours(made: Contribution, store: str, day: Day, starts: Sequence[int]) -> None:
+def _count_hours(
+    made: Contribution, store: str, day: Day, starts: Sequence[int], started: Mapping[int, Vector]
+) -> None:
     for number, bots, staff in day.excluded:
         left_out = {number: count for number, count in ((_BOTS, bots), (_STAFF, staff)) if count}
         add(made, Place(store, EVERY_GRAIN, starts[number], ("total",)), left_out)
@@ -381,6 +431,8 @@ def _count_hours(made: Contribution, store: str, day: Day, starts: Sequence[int]
     profile = visit_profile(day.hours[0].profile)
     for hour in day.hours:
         vector = visit_vector(hour.views, hour.carts, hour.favorites, hour.flags)
+        if (sessions := started.get(hour.hour)) is not None:
+            vector |= sessions
         made[Place(store, "hour", starts[hour.hour], profile)] = vector
 
 
@@ -400,38 +452,6 @@ def visit_vector(views: int, carts: int, favorites: int, flags: int) -> Vector:
     if flags & PRODUCT:
         vector[_PRODUCT_VISITORS] = 1
     return vector
-
-
-def _count_span(made: Contribution, store: str, days: Sequence[tuple[int, Day]], span: Span) -> None:
-    touch = first_touch(day for _, day in days)
-    if touch is not None:
-        place = Place(store, span.grain, span.second, visit_profile(touch))
-        made[place] = _sum_of_hours(hour for _, day in days for hour in day.hours)
-
-
-def _count_skus(
-    made: Contribution, store: str, days: Days, scope: Scope, calendar: Calendar, category_of: CategoryOf
-) -> None:
-    """Distincts by SKU and category, from the day up (D32)."""
-    ordered = sorted(day for day in days if days[day].hours)
-    for day in ordered:
-        if days[day].skus:
-            break
-    else:
-        return
-    for span in scope.spans:
-        within = [day for day in ordered if span.first <= day < span.after]
-        touch = first_touch(days[day] for day in within)
-        if touch is None:
-            continue
-        channel = touch[0] or "direct"
-        for name, (views, carts, favorites, flags) in _by(within, days, lambda _, sku: sku.sku).items():
-            place = Place(store, span.grain, span.second, ("sku", channel, name))
-            made[place] = visit_vector(views, carts, favorites, flags & ~CHECKOUT)
-        categories = _by(within, days, lambda day, sku: category_of(sku.sku, _hour_end(calendar, day, sku.hour)))
-        for category, (views, carts, favorites, flags) in categories.items():
-            place = Place(store, span.grain, span.second, ("category", category))
-            made[place] = visit_vector(views, carts, favorites, flags & ~CHECKOUT)
 
 
 @lru_cache(maxsize=4096)
@@ -459,24 +479,6 @@ def _by(
 def sessions_of(days: Days) -> list[Session]:
     """The visitor's sessions; one may run over midnight."""
     return list(unite(session for day in sorted(days) for session in counted(days[day]).sessions))
-
-
-def _count_sessions(
-    made: Contribution, store: str, days: Days, orders: Sequence[int], scope: Scope, calendar: Calendar
-) -> None:
-    profiles = {
-        span: visit_profile(touch)
-        for span in scope.spans
-        if (touch := first_touch(days[n] for n in sorted(days) if span.first <= n < span.after)) is not None
-    }
-    for session in sessions_of(days):
-        day, hour = calendar.slot(session.start_us)
-        vector = _session_vector(session, orders)
-        for span, profile in profiles.items():
-            if span.first <= day < span.after:
-                add(made, Place(store, span.grain, span.second, profile), vector)
-                if span.grain == "day":
-                    add(made, Place(store, "hour", calendar.hours(day)[hour], profile), vector)
 
 
 def _session_vector(session: Session, orders: Sequence[int]) -> Vector:
