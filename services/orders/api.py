@@ -1,7 +1,5 @@
 """The HTTP edge of orders: parse, call a handler, answer after the commit."""
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path, Query
@@ -12,49 +10,33 @@ from libs.events.transaction import Transaction
 from libs.service.audit import audit
 from libs.service.call import Answer, Call, CallContext
 from libs.service.errors import NotFound, Validation, fault
-from libs.service.pagination import Page, listing
+from libs.service.pagination import Page
 from libs.service.routes import Router
 from libs.service.storetime import day_bounds, range_bounds
 from services.orders import reconciliation
 from services.orders import store as db
-from services.orders.answers import Shown, order_body, refund_body, return_body, shipment_body
+from services.orders.answers import shipment_body
 from services.orders.bodies import (
     AmendBody,
     CancelBody,
-    ExchangeBody,
-    InspectBody,
     OrderBody,
     PaymentBody,
-    RefundBody,
-    ReturnBody,
-    ReturnRefundBody,
     ReviewBody,
     ScanBody,
     ShipmentBody,
-    StepBody,
     StoreBody,
     lines_of,
-    refund_of,
 )
-from services.orders.domain.review import Consignee
 from services.orders.domain.state import Decision, Hold, Order, Status
 from services.orders.equipment import AtTheTill, Equipped
-from services.orders.handlers import parcels, paying, placing, returning, stores
-from services.orders.handlers.common import Guard, not_in_future, policies
-from services.orders.handlers.placing import Kit, Wish
-from services.orders.sealing import masked
+from services.orders.handlers import parcels, paying, placing, stores
+from services.orders.handlers.common import Guard, policies
+from services.orders.serving import bodies, do, page_of
 from services.orders.till import Buyer
 
 router = Router(tag="orders")
 
 StoreId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
-Step = Callable[[Transaction], Awaitable[Order]]
-Body = Callable[[Order, dict[str, Any]], dict[str, Any]]
-
-
-NOW = StepBody()
-
-
 # orders
 
 
@@ -82,7 +64,7 @@ async def show_order(order_id: Id, call: Call, kit: Equipped) -> Response:
         order = await db.load_order(tx.session, tx.store, order_id)
         if order is None:
             raise NotFound("there is no such order")
-        body = (await _bodies([order], tx, kit, is_plain=call.principal.may("orders:pii")))[0]
+        body = (await bodies([order], tx, kit, is_plain=call.principal.may("orders:pii")))[0]
     return await call.reply(Answer(200, body, etag=order.version))
 
 
@@ -107,7 +89,7 @@ async def list_orders(
         start=day_bounds(from_, zone)[0] if from_ else None,
         end=day_bounds(to, zone)[1] if to else None,
     )
-    return await _page(call, kit, page, wanted)
+    return await page_of(call, kit, page, wanted)
 
 
 @router.get("/v1/review-queue", scope="orders:read")
@@ -120,7 +102,7 @@ async def list_held(call: Call, kit: Equipped, page: Page) -> Response:
         due_at = body["review"]["at"] + limit
         return {**body, "review": {**body["review"], "due_at": due_at, "is_overdue": due_at < tx.now}}
 
-    return await _page(call, kit, page, db.Wanted(held_only=True), shape=with_limit)
+    return await page_of(call, kit, page, db.Wanted(held_only=True), shape=with_limit)
 
 
 @router.get("/v1/reconciliation", scope="orders:read")
@@ -139,7 +121,7 @@ async def pay_order(order_id: Id, body: PaymentBody, call: Call, kit: Equipped) 
     paid: list[Order] = []
 
     async def answer(order: Order, tx: Transaction) -> Answer:
-        whole = (await _bodies([order], tx, kit))[0]
+        whole = (await bodies([order], tx, kit))[0]
         plain = {"payment_id": payment.payment_id, "status": payment.status, "order": whole}
         return Answer(201, plain, etag=order.version)
 
@@ -174,7 +156,7 @@ async def cancel_order(order_id: Id, body: CancelBody, call: Call, kit: Equipped
         await audit(tx, call.actor, "order.cancel", f"order:{order_id}", after={"reason": body.reason, "by": body.by})
         return order
 
-    return await _do(call, kit, cancel, natural=("order.cancel", order_id))
+    return await do(call, kit, cancel, natural=("order.cancel", order_id))
 
 
 @router.post("/v1/orders/{order_id}/amend", scope="orders:write")
@@ -197,7 +179,7 @@ async def amend_order(order_id: Id, body: AmendBody, call: Call, kit: Equipped) 
     async def action(tx: Transaction, hold: Hold | None) -> Answer:
         order = await placing.amend(amendment, hold, tx, kit, guard=guard)
         await audit(tx, call.actor, "order.amend", f"order:{order_id}", after={"version": order.version})
-        return Answer(200, (await _bodies([order], tx, kit))[0], etag=order.version)
+        return Answer(200, (await bodies([order], tx, kit))[0], etag=order.version)
 
     return await call.once_after(prepare, action)
 
@@ -213,13 +195,13 @@ async def review_order(order_id: Id, body: ReviewBody, call: Call, kit: Equipped
         await audit(tx, call.actor, "order.review", f"order:{order_id}", after={"decision": body.decision})
         return order
 
-    return await _do(call, kit, review)
+    return await do(call, kit, review)
 
 
 @router.post("/v1/orders/{order_id}/backorder", scope="orders:write")
 async def backorder(order_id: Id, call: Call, kit: Equipped) -> Response:
     """Let a paid order that cannot be fulfilled wait for stock (D82)."""
-    return await _do(
+    return await do(
         call,
         kit,
         lambda tx: paying.backorder(order_id, tx, guard=call.require_match),
@@ -239,7 +221,7 @@ async def ship_order(order_id: Id, body: ShipmentBody, call: Call, kit: Equipped
         made = next(s for s in order.shipments if s.shipment_id == shipment.shipment_id)
         return {**shipment_body(made), "order_id": order_id, "order": whole}
 
-    return await _do(
+    return await do(
         call,
         kit,
         lambda tx: parcels.ship(order_id, shipment, tx, guard=call.require_match),
@@ -258,100 +240,7 @@ async def scan_parcel(shipment_id: Id, body: ScanBody, call: Call, kit: Equipped
         return {**shipment_body(moved), "order_id": order.order_id, "order": whole}
 
     seen = body.scan(call.runtime.clock())
-    return await _do(call, kit, lambda tx: parcels.scan(shipment_id, seen, tx, guard=call.require_match), body=answer)
-
-
-# returns and refunds
-
-
-@router.post("/v1/orders/{order_id}/returns", scope="orders:write", status_code=201)
-async def request_return(order_id: Id, body: ReturnBody, call: Call, kit: Equipped) -> Response:
-    """Ask to send shipped goods back (ORD-6)."""
-    asked = body.asked(call.id_or_derived(body.return_id), call.runtime.clock())
-    return await _do(
-        call,
-        kit,
-        lambda tx: returning.request(order_id, asked, tx, guard=call.require_match),
-        status=201,
-        body=_with_return(asked.return_id),
-        natural=(f"{order_id} return", asked.return_id),
-    )
-
-
-@router.post("/v1/returns/{return_id}/approve", scope="orders:write")
-async def approve_return(return_id: Id, call: Call, kit: Equipped, body: StepBody = NOW) -> Response:
-    """The goods may come back; from now on they are `returning` in stock (D20)."""
-    return await _step(call, kit, "approve", return_id, returning.approve(return_id, _when(body.at, call)))
-
-
-@router.post("/v1/returns/{return_id}/refuse", scope="orders:write")
-async def refuse_return(return_id: Id, call: Call, kit: Equipped, body: StepBody = NOW) -> Response:
-    """The store's policy does not take the goods back."""
-    return await _step(call, kit, "refuse", return_id, returning.refuse(return_id, body.reason, _when(body.at, call)))
-
-
-@router.post("/v1/returns/{return_id}/receive", scope="orders:write")
-async def receive_return(return_id: Id, call: Call, kit: Equipped, body: StepBody = NOW) -> Response:
-    """The goods are back in the house."""
-    return await _step(call, kit, "receive", return_id, returning.receive(return_id, _when(body.at, call)))
-
-
-@router.post("/v1/returns/{return_id}/inspect", scope="orders:write")
-async def inspect_return(return_id: Id, body: InspectBody, call: Call, kit: Equipped) -> Response:
-    """Resellable goods go back on sale, damaged ones do not."""
-    decide = returning.inspect(return_id, body.condition, _when(body.at, call))
-    return await _step(call, kit, "inspect", return_id, decide)
-
-
-@router.post("/v1/returns/{return_id}/refund", scope="orders:write")
-async def refund_return(return_id: Id, body: ReturnRefundBody, call: Call, kit: Equipped) -> Response:
-    """Give the money back: after inspection, except where policy refunds at once (D20)."""
-    given = refund_of(body, call.id_or_derived(body.refund_id), call.runtime.clock(), return_id)
-
-    async def refund(tx: Transaction) -> Order:
-        order = await returning.refund(return_id, given, body.items_cents, tx, guard=call.require_match)
-        await audit(tx, call.actor, "return.refund", f"return:{return_id}", after={"amount_cents": body.amount_cents})
-        return order
-
-    natural = ("return.refund", return_id)
-    return await _do(call, kit, refund, body=_with_return(return_id), natural=natural)
-
-
-@router.post("/v1/returns/{return_id}/exchange", scope="orders:write")
-async def exchange_return(return_id: Id, body: ExchangeBody, call: Call, kit: Equipped) -> Response:
-    """Send other goods instead, on the same order (D20)."""
-    lines = lines_of(body.lines)
-    guard: Guard = call.require_match
-
-    async def prepare() -> Hold:
-        async with call.read() as reads:
-            wanted: Wish = await returning.check_exchange(return_id, lines, guard, reads)
-        return await placing.grant(wanted, call.store, kit, call.begin)
-
-    async def action(tx: Transaction, hold: Hold) -> Answer:
-        order = await returning.exchange(return_id, lines, hold, tx, guard=guard)
-        whole = (await _bodies([order], tx, kit))[0]
-        return Answer(200, _with_return(return_id)(order, whole), etag=order.version)
-
-    return await call.once_after(prepare, action, natural=("return.exchange", return_id))
-
-
-@router.post("/v1/orders/{order_id}/refunds", scope="orders:write", status_code=201)
-async def refund_order(order_id: Id, body: RefundBody, call: Call, kit: Equipped) -> Response:
-    """Give money back without a return (D70)."""
-    given = refund_of(body, call.id_or_derived(body.refund_id), call.runtime.clock())
-
-    async def refund(tx: Transaction) -> Order:
-        order = await paying.refund(order_id, given, body.items_cents, tx, guard=call.require_match)
-        await audit(tx, call.actor, "order.refund", f"order:{order_id}", after={"amount_cents": body.amount_cents})
-        return order
-
-    def answer(order: Order, whole: dict[str, Any]) -> dict[str, Any]:
-        made = next(r for r in order.refunds if r.refund_id == given.refund_id)
-        return {**refund_body(made), "order_id": order_id, "order": whole}
-
-    natural = (f"{order_id} refund", given.refund_id)
-    return await _do(call, kit, refund, status=201, body=answer, natural=natural)
+    return await do(call, kit, lambda tx: parcels.scan(shipment_id, seen, tx, guard=call.require_match), body=answer)
 
 
 # stores
@@ -376,77 +265,5 @@ async def put_store(store: StoreId, body: StoreBody, call: Call) -> Response:
 # inside
 
 
-async def _do(
-    call: CallContext,
-    kit: Kit,
-    step: Step,
-    *,
-    status: int = 200,
-    body: Body = lambda _, whole: whole,
-    natural: tuple[str, str] | None = None,
-) -> Response:
-    """Take one step of an order, and answer with the order in the shape that `body` gives it."""
-
-    async def action(tx: Transaction) -> Answer:
-        order = await step(tx)
-        whole = (await _bodies([order], tx, kit))[0]
-        return Answer(status, body(order, whole), etag=order.version)
-
-    return await call.once(action, natural=natural)
-
-
-async def _step(call: CallContext, kit: Kit, name: str, return_id: str, decide: returning.Step) -> Response:
-    return await _do(
-        call,
-        kit,
-        lambda tx: returning.step(return_id, decide, tx, guard=call.require_match),
-        body=_with_return(return_id),
-        natural=(f"return.{name}", return_id),
-    )
-
-
-def _with_return(return_id: str) -> Body:
-    def answer(order: Order, whole: dict[str, Any]) -> dict[str, Any]:
-        item = next(r for r in order.returns if r.return_id == return_id)
-        return {**return_body(item), "order_id": order.order_id, "order": whole}
-
-    return answer
-
-
-def _when(at: datetime | None, call: CallContext) -> datetime:
-    return not_in_future(at, call.runtime.clock(), "/at")
-
-
 def _strict_guard(call: CallContext) -> Guard:
     return lambda version: call.require_match(version, required=True)
-
-
-async def _page(
-    call: CallContext,
-    kit: Kit,
-    page: Page,
-    wanted: db.Wanted,
-    shape: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body,
-) -> Response:
-    after = page.after(datetime, str)
-    async with call.read() as tx:
-        found = await db.list_orders(
-            tx.session, tx.store, wanted, after=None if after is None else (after[0], after[1]), limit=page.fetch
-        )
-        shown, cursor = listing(page, found, lambda order: (order.placed_at, order.order_id))
-        bodies = await _bodies(shown, tx, kit, is_plain=call.principal.may("orders:pii"))
-    return await call.page([shape(body) for body in bodies], cursor)
-
-
-async def _bodies(orders: list[Order], tx: Transaction, kit: Kit, *, is_plain: bool = False) -> list[dict[str, Any]]:
-    """Orders as they go over the wire, with their consignees: masked unless `is_plain`."""
-    sealed = await db.load_consignees(tx.session, tx.store, [order.order_id for order in orders])
-
-    def consignee(order: Order) -> Consignee | None:
-        found = sealed.get(order.order_id)
-        if found is None:
-            return None
-        opened = kit.sealer.open(tx.store, order.order_id, found)
-        return opened if is_plain else masked(opened)
-
-    return [order_body(Shown(tx.store, order, consignee(order))) for order in orders]

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from libs.service.app import create_app
 from libs.service.runtime import Runtime, open_runtime
-from services.orders import api, imports_api, tables, webhooks_api
+from services.orders import api, imports_api, returns_api, tables, webhooks_api
 from services.orders.domain.review import Limits
 from services.orders.handlers import reactions
 from services.orders.handlers.placing import Kit
@@ -38,7 +38,7 @@ def build(settings: OrdersSettings, stock: Stock | None = None) -> tuple[Runtime
     mapper = Mapper(runtime.worker, kit, lambda: runtime.installation.pseudonyms, runtime.stores.get)
     runtime.every("map webhooks", 0.5, mapper.run)
     runtime.every("forget webhooks", 600.0, mapper.purge)
-    app = create_app(runtime, [api.router, imports_api.router, webhooks_api.router])
+    app = create_app(runtime, [api.router, returns_api.router, imports_api.router, webhooks_api.router])
     app.state.kit = kit
     app.state.till = till
     app.state.mapper = mapper
