@@ -16,7 +16,9 @@ from cli.importers.bar import progress
 from cli.importers.feed import open_feed
 from cli.importers.online_retail import BadRow
 from cli.importers.orders import import_orders
+from cli.importers.service import import_service
 from cli.importers.stock import import_stock
+from cli.importers.traffic import import_traffic
 from cli.installation import DataOption, find_installation
 from cli.output import CommandFailed, JsonOption, people, print_json
 from cli.stores import ensure_store
@@ -24,6 +26,8 @@ from cli.stores import ensure_store
 app = typer.Typer(help="Bring real files in, through the front doors.", no_args_is_help=True)
 app.command("orders")(import_orders)
 app.command("stock")(import_stock)
+app.command("service")(import_service)
+app.command("traffic")(import_traffic)
 
 
 @app.command("online-retail")

@@ -18,6 +18,7 @@ from cli.importers.online_retail import Plan, Record
 from cli.installation import Installation
 from cli.output import CommandFailed
 from cli.platform_client import answered, front_door
+from libs.events.contracts.base import TOPICS
 
 CHUNK_BYTES = 2_000_000
 LIST_CHUNK = 2_000
@@ -42,6 +43,7 @@ class Feed:
     orders: httpx2.AsyncClient
     inventory: httpx2.AsyncClient
     kpi: httpx2.AsyncClient
+    alerts: httpx2.AsyncClient
 
     @property
     def query(self) -> dict[str, str]:
@@ -79,9 +81,22 @@ class Feed:
             self.orders, "POST", "/v1/imports/orders", headers={"content-type": media_type}, **given
         )
 
+    async def send_service(self, batch: Sequence[Record]) -> httpx2.Response:
+        """Customer-service events to their front door; the answer, whatever it is."""
+        headers = {"content-type": "application/cloudevents-batch+json"}
+        body = json.dumps(batch, ensure_ascii=False).encode()
+        params = {"store": self.store}
+        return await _patiently(self.alerts, "POST", "/v1/events", params=params, content=body, headers=headers)
+
     async def send_stock(self, method: str, path: str, body: Any, **params: str) -> httpx2.Response:
         """Something about stock to inventory's front door; the answer, whatever it is."""
         return await _patiently(self.inventory, method, path, params={**self.query, **params}, json=body)
+
+    async def send_traffic(self, events: Sequence[Record]) -> None:
+        """Events in the short form, at most a thousand; raises what the front door says against them."""
+        answered(
+            await _patiently(self.kpi, "POST", "/v1/events", params={"store": self.store}, json=list(events)),
+        )
 
     async def _put_skus(self, skus: Sequence[Record]) -> None:
         for chunk in _lists(skus):
@@ -103,11 +118,12 @@ class Feed:
 
     async def applied(self, consumer: httpx2.AsyncClient, service: str, topic: str) -> None:
         """Wait until `service` has applied everything that lies on a topic. Raises CommandFailed after ten minutes."""
+        owner = TOPICS[topic].owner
         async with asyncio.timeout(SETTLE_SECONDS):
             calm = 0
             while calm < 3:
                 await asyncio.sleep(0.5)
-                waiting = await _metric(self.orders, "opswire_outbox_pending_seconds", service="orders")
+                waiting = await _metric(getattr(self, owner), "opswire_outbox_pending_seconds", service=owner)
                 lag = await _metric(consumer, "opswire_consumer_lag_events", consumer=service, topic=topic)
                 calm = calm + 1 if waiting == 0 and lag == 0 else 0
 
@@ -173,6 +189,7 @@ async def open_feed(installation: Installation, store: str, import_id: str) -> A
     """A feed into a running platform."""
     async with AsyncExitStack() as stack:
         doors: list[Any] = [
-            await stack.enter_async_context(front_door(installation, name)) for name in ("orders", "inventory", "kpi")
+            await stack.enter_async_context(front_door(installation, name))
+            for name in ("orders", "inventory", "kpi", "alerts")
         ]
         yield Feed(store, import_id, *doors)
