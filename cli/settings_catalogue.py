@@ -48,6 +48,7 @@ CHINESE: Mapping[str, str] = {
     "inventory.concurrency": "同时处理的请求数；由通道合并处理",
     "kpi.consume": "本进程是否将事件汇总为指标；仅接收流量的进程可关闭",
     "kpi.settle_seconds": "统计周期结束到测算的时间（秒），按事件水位线计",
+    "alerts.console_url": "消息中的链接所指向的控制台地址",
     "alerts.webhook_seconds": "等待 webhook 目标应答的时间（秒）",
     "reporting.kpi_url": "读取未结束周期数据的 kpi 服务地址",
     "reporting.settle_seconds": "周期测算完成到首版报告的时间（秒）",

@@ -3,7 +3,9 @@
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from libs.service.errors import Validation, fault
@@ -47,20 +49,30 @@ class AllowList:
         return any(address in network for network in self.networks)
 
 
-def check_url(url: str, own_hosts: frozenset[str], allowed: AllowList) -> None:
-    """Refuse a target that is neither its kind's own host nor named by the operator. Raises Validation."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
+def check_url(url: str, own_hosts: frozenset[str], schemes: Sequence[str], allowed: AllowList) -> None:
+    """Refuse a target that is neither its kind's own host nor named by the operator. Raises Validation.
+
+    `own_hosts`: `*.example.com` stands for any host below; `schemes`: the first is always right.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        _refuse("not an address")
     named = allowed.names(host)
-    if not host or parts.username or parts.password or parts.scheme not in ("https", "http"):
-        _refuse("not an https address")
+    if not host or parts.username or parts.password or parts.scheme not in schemes:
+        _refuse(f"not an address of {' or '.join(schemes)}")
     if parts.scheme == "http" and not named:
         _refuse("only https, except for hosts that OPSWIRE_WEBHOOK_ALLOW names")
-    if host not in own_hosts and not named:
+    if not (named or any(_is_at(host, own) for own in own_hosts)):
         _refuse(f"{host} is not a host of this kind; have the operator name it in OPSWIRE_WEBHOOK_ALLOW")
 
 
-def _refuse(message: str) -> None:
+def _is_at(host: str, own: str) -> bool:
+    return host.endswith(own[1:]) if own.startswith("*.") else host == own
+
+
+def _refuse(message: str) -> NoReturn:
     raise Validation(f"url: {message}", errors=[fault("/url", "url", message)])
 
 

@@ -1,5 +1,6 @@
 """The alerts service on a real database, with a clock that the test turns."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -55,3 +56,12 @@ async def items(desk: Desk, path: str, *, store: str = "demo") -> list[dict[str,
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["items"]
     return found
+
+
+async def until_settled(desk: Desk) -> None:
+    """Until no message waits for the sender, whose loop runs."""
+    for _ in range(600):
+        if not await items(desk, "/v1/notifications?status=pending"):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("a message still waits")

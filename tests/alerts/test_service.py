@@ -26,6 +26,7 @@ from libs.events.contracts import (
 )
 from services.alerts.app import build
 from services.alerts.settings import AlertsSettings
+from tests.alerts.conftest import until_settled
 from tests.support.desk import Desk, desk_of
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
@@ -102,6 +103,7 @@ async def test_low_stock_reaches_a_signed_webhook_once_with_its_figures(desk: De
         await desk.tell(low(), n=7)
         await desk.tell(low(), n=7)
         (message,) = await receiver.wait()
+        await until_settled(desk)
         await asyncio.sleep(0.3)
     assert len(receiver.accepted) == 1
     assert message["type"] == "incident.opened"

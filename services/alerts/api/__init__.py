@@ -1,6 +1,7 @@
 """The HTTP front door of alerts: one router function a file."""
 
 from libs.service.routes import Router
+from services.alerts.api.alertmanager import alertmanager_routes
 from services.alerts.api.channels import channel_routes
 from services.alerts.api.incidents import incident_routes
 from services.alerts.api.people import people_routes
@@ -25,5 +26,6 @@ def routers(sender: Sender, allowed: AllowList) -> list[Router]:
         silence_routes(),
         violation_routes(),
         channel_routes(sender, allowed),
+        alertmanager_routes(),
         *desk_routers(),
     ]

@@ -1,16 +1,16 @@
-"""The signed webhook: Standard Webhooks, for anything that is no chat."""
+"""The signed webhook: Standard Webhooks, for anything that is no chat; in our own format or Alertmanager's (v4)."""
 
 import base64
 import binascii
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from standardwebhooks import Webhook
 
 from libs.events import strict_json
 from libs.service.errors import Validation, fault
-from services.alerts.channels.base import Outcome, Request, Result
+from services.alerts.channels import alertmanager
+from services.alerts.channels.base import Notification, Outcome, Request, by_status
 from services.alerts.store.ledger import Channel
 
 PREFIX = "whsec_"
@@ -28,23 +28,21 @@ def check_secret(secret: str) -> None:
         raise Validation(f"secret: {message}", errors=[fault("/secret", "secret", message)])
 
 
-def render(channel: Channel, notification_id: str, body: Mapping[str, Any], now: datetime) -> Request:
+def render(channel: Channel, notification: Notification, now: datetime) -> Request:
     """The signed request: `webhook-id` is the notification's, so that the receiver can drop a repeat."""
-    payload = strict_json.dumps(body)
-    signature = Webhook(channel.secret).sign(notification_id, now, payload.decode())
+    (body,) = notification.bodies
+    is_own = channel.format == "own"
+    payload = strict_json.dumps(body if is_own else alertmanager.webhook_body(notification, channel.name))
+    signature = Webhook(channel.secret).sign(notification.notification_id, now, payload.decode())
     headers = {
         "content-type": "application/json",
-        "webhook-id": notification_id,
+        "webhook-id": notification.notification_id,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": signature,
     }
     return Request(channel.url, headers, payload)
 
 
-def classify(status: int, body: bytes) -> Outcome:
+def classify(status: int, _body: bytes, _headers: Mapping[str, str]) -> Outcome:
     """2xx: sent. 410, and 4xx that will stay: refused. Everything else: again."""
-    if 200 <= status < 300:
-        return Outcome(Result.SENT)
-    if status in (408, 425, 429) or status >= 500 or 300 <= status < 400:
-        return Outcome(Result.AGAIN, f"HTTP {status}")
-    return Outcome(Result.REFUSED, f"HTTP {status}")
+    return by_status(status)

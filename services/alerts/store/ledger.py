@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.events.transaction import Transaction
@@ -13,7 +13,7 @@ from libs.service.errors import NotFound
 from services.alerts.tables import CHANNEL, DELIVERY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Channel:
     """A place where people are told."""
 
@@ -25,6 +25,9 @@ class Channel:
     language: str
     routes: Sequence[Mapping[str, Any]]
     mention: Sequence[str]
+    format: str
+    quiet: Mapping[str, str] | None
+    timezone: str
     enabled: bool
     version: int
 
@@ -51,7 +54,7 @@ class Delivery:
 async def list_channels(store: str, tx: Transaction) -> list[Channel]:
     """The channels of a store."""
     rows = await tx.session.execute(select(CHANNEL).where(CHANNEL.c.store == store).order_by(CHANNEL.c.name))
-    return [Channel(**row._mapping) for row in rows]
+    return [_channel(row) for row in rows]
 
 
 async def load_channel(store: str, name: str, tx: Transaction) -> Channel:
@@ -61,7 +64,11 @@ async def load_channel(store: str, name: str, tx: Transaction) -> Channel:
     ).one_or_none()
     if row is None:
         raise NotFound("there is no such channel")
-    return Channel(**row._mapping)
+    return _channel(row)
+
+
+def _channel(row: Row[Any]) -> Channel:
+    return Channel(**{name: row._mapping[name] for name in Channel.__dataclass_fields__})
 
 
 async def save_channel(channel: Channel, tx: Transaction) -> Channel:
@@ -85,61 +92,85 @@ async def add_deliveries(rows: Sequence[Mapping[str, Any]], tx: Transaction) -> 
 _DELIVERY_COLUMNS = tuple(DELIVERY.c[name] for name in Delivery.__dataclass_fields__)
 
 
-async def lease_deliveries(
-    *, limit: int, lease: timedelta, busy: Collection[tuple[str, str]], tx: Transaction
-) -> list[Delivery]:
-    """Take due messages for a while; those of busy channels (store, name) are left for the next time."""
-    key = tuple_(DELIVERY.c.store, DELIVERY.c.notification_id)
-    free = or_(DELIVERY.c.leased_until.is_(None), DELIVERY.c.leased_until < tx.now)
+async def list_waiting(*, busy: Collection[tuple[str, str]], limit: int, tx: Transaction) -> dict[Channel, int]:
+    """Channels with messages that are due, the longest waiting first, and how many; busy ones (store, name) not."""
     idle = tuple_(DELIVERY.c.store, DELIVERY.c.channel).not_in(list(busy)) if busy else true()
-    rank = func.row_number().over(partition_by=(DELIVERY.c.store, DELIVERY.c.channel), order_by=DELIVERY.c.due_at)
-    waiting = (
-        select(DELIVERY.c.store, DELIVERY.c.notification_id, rank.label("rank"))
-        .where(and_(DELIVERY.c.due_at <= tx.now, free, idle))
+    counted = (
+        select(
+            DELIVERY.c.store, DELIVERY.c.channel, func.count().label("waiting"), func.min(DELIVERY.c.due_at).label("at")
+        )
+        .where(*_due(tx.now), idle)
+        .group_by(DELIVERY.c.store, DELIVERY.c.channel)
         .subquery()
     )
+    own = and_(CHANNEL.c.store == counted.c.store, CHANNEL.c.name == counted.c.channel)
+    rows = await tx.session.execute(
+        select(CHANNEL, counted.c.waiting)
+        .join(counted, own)
+        .where(CHANNEL.c.enabled)
+        .order_by(counted.c.at)
+        .limit(limit)
+    )
+    return {_channel(row): row.waiting for row in rows}
+
+
+def _due(now: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return DELIVERY.c.due_at <= now, or_(DELIVERY.c.leased_until.is_(None), DELIVERY.c.leased_until < now)
+
+
+async def lease_deliveries(channel: Channel, *, limit: int, lease: timedelta, tx: Transaction) -> list[Delivery]:
+    """Take due messages of a channel for a while, the oldest first; what another process has is left to it."""
     chosen = (
-        select(DELIVERY.c.store, DELIVERY.c.notification_id)
-        .where(
-            key.in_(select(waiting.c.store, waiting.c.notification_id).where(waiting.c.rank <= PER_CHANNEL)),
-            DELIVERY.c.due_at <= tx.now,
-            free,
-        )
-        .order_by(DELIVERY.c.due_at)
+        select(DELIVERY.c.notification_id)
+        .where(DELIVERY.c.store == channel.store, DELIVERY.c.channel == channel.name, *_due(tx.now))
+        .order_by(DELIVERY.c.due_at, DELIVERY.c.notification_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
     rows = await tx.session.execute(
         update(DELIVERY)
-        .where(key.in_(chosen))
+        .where(DELIVERY.c.store == channel.store, DELIVERY.c.notification_id.in_(chosen))
         .values(leased_until=tx.now + lease, attempts=DELIVERY.c.attempts + 1)
         .returning(*_DELIVERY_COLUMNS)
     )
-    return [Delivery(*row) for row in rows]
+    return sorted((Delivery(*row) for row in rows), key=lambda d: (d.created_at, d.notification_id))
+
+
+async def defer_deliveries(channel: Channel, until: datetime, tx: Transaction) -> None:
+    """Have what is due for a channel wait until then."""
+    await tx.session.execute(
+        update(DELIVERY)
+        .where(DELIVERY.c.store == channel.store, DELIVERY.c.channel == channel.name, *_due(tx.now))
+        .values(due_at=until)
+    )
 
 
 PER_CHANNEL = 4
-"""Messages of one channel that are under way at once: a slow target holds up nobody else."""
+"""Calls of one channel that are under way at once: a slow target holds up nobody else."""
 
 
-async def settle_delivery(
-    delivery: Delivery,
-    *,
-    status: str,
-    error: str | None,
-    due_at: datetime | None,
-    tx: Transaction,
-) -> None:
-    """Write what became of an attempt; without `due_at` it was the last."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a message; without `due_at` for good. `reason` replaces the one it had."""
+
+    status: str
+    error: str | None = None
+    due_at: datetime | None = None
+    reason: str | None = None
+
+
+async def settle_delivery(delivery: Delivery, settled: Settled, tx: Transaction) -> None:
+    """Write what became of an attempt."""
     await tx.session.execute(
         update(DELIVERY)
         .where(DELIVERY.c.store == delivery.store, DELIVERY.c.notification_id == delivery.notification_id)
         .values(
-            status=status,
-            last_error=error,
-            due_at=due_at,
+            status=settled.status,
+            reason=settled.reason or delivery.reason,
+            last_error=settled.error,
+            due_at=settled.due_at,
             leased_until=None,
-            settled_at=tx.now if due_at is None else None,
+            settled_at=tx.now if settled.due_at is None else None,
         )
     )
 
