@@ -12,7 +12,6 @@ from services.alerts.handlers.deadlines import Clockwork
 from services.alerts.handlers.escalating import keep_time
 from services.alerts.handlers.muting import end_mutes
 from services.alerts.handlers.parking import DeadLetters
-from services.alerts.handlers.parking import DeadLetters
 from services.alerts.handlers.rates import tidy
 from services.alerts.handlers.silence import Watch
 from services.alerts.sender import Sender
@@ -40,8 +39,6 @@ def build(settings: AlertsSettings) -> tuple[Runtime, FastAPI]:
     sender = Sender(runtime.worker, allowed, timeout_seconds=settings.webhook_seconds, console=settings.console_url)
     runtime.loop("sender", sender.run)
     runtime.every("incidents", 2.0, lambda: keep_time(runtime.worker))
-    letters = DeadLetters(runtime.bus, runtime.worker, tables.SHARED.events.position)
-    runtime.every("dead letters", 10.0, letters.look)
     letters = DeadLetters(runtime.bus, runtime.worker, tables.SHARED.events.position)
     runtime.every("dead letters", 10.0, letters.look)
     runtime.every("silences", 5.0, lambda: end_mutes(runtime.worker))
