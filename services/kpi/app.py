@@ -16,6 +16,7 @@ from services.kpi.garbage import collect_between_batches
 from services.kpi.history import fold_history
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
+from services.kpi.nightly import prove_nightly
 from services.kpi.records import read_record
 from services.kpi.settings import KpiSettings
 from services.kpi.windows import measure_windows
@@ -44,6 +45,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
         runtime.every("tell corrections", 5.0, lambda: tell_corrections(runtime.worker))
         runtime.every("fold history", 600.0, lambda: fold_history(runtime.worker))
         runtime.every("rebuild", 1.0, lambda: carry_out_aside(settings, runtime.worker))
+        runtime.every("prove nightly", 60.0, lambda: prove_nightly(runtime.worker))
     runtime.every("end what is over", 5.0, lambda: end_due(runtime.worker))
     door = TrafficDoor(runtime.bus, lambda: Reader(runtime.installation.pseudonyms.replace), in_flight)
     questions = api.router_of(Progress(runtime.bus, runtime.clock), handlers.REACTIONS.topics)

@@ -1,4 +1,4 @@
-"""Every metric of the kpi service's front door."""
+"""Every metric of the kpi service."""
 
 from prometheus_client import Counter, Gauge
 
@@ -9,3 +9,7 @@ EVENTS_REFUSED = Counter(
     "opswire_ingest_refused_events_total", "Events refused at the front door, listed in the answer"
 )
 EVENTS_IN_FLIGHT = Gauge("opswire_ingest_in_flight_events", "Traffic events on their way to the bus")
+REBUILD_DRIFT = Gauge(
+    "opswire_kpi_rebuild_drift_rows", "Rows that the last rebuild found different from the journal, and put right"
+)
+REBUILD_PROVEN = Gauge("opswire_kpi_rebuild_finished_timestamp_seconds", "When the last rebuild was done")

@@ -1,7 +1,7 @@
 """Alarm windows w1, w3, w6, w12, w24: the hours up to a full hour, with their own distinct counts (D38, D77).
 
-A window is measured once, after its last hour was, for the store, each channel and each campaign (w24 for
-SKUs too), and is not corrected.
+A window is measured once, after its last hour was, for the store, each channel, campaign, device and larger source (w24
+for SKUs too), and is not corrected.
 Visits belong to the channel of the visitor's first touch inside the window.
 """
 
@@ -23,7 +23,9 @@ from services.kpi.states import decode_day, decode_members, decode_order, decode
 
 AT_ONCE: Final = 48
 """Last hours whose windows are measured in one transaction."""
-_TOLD_BY: Final = ("", "channel", "campaign")
+_TOLD_BY: Final = ("", "channel", "campaign", "device", "source")
+SOURCE_VISITORS: Final = 50
+"""Sources are told from so many visitors in a window on: they are evidence for what a channel did."""
 SKU_HOURS: Final = 24
 """The one window that is told by SKU (D38) ..."""
 SKU_VISITORS: Final = 200
@@ -75,6 +77,8 @@ async def _measure(connection: Any, clock: StoreClock, lasts: Sequence[int], mom
     hours = await _hours(connection, clock.store, first, lasts[-1])
     buyers = await _buyers(connection, clock.store, first, lasts[-1])
     shop = (await load_shops(connection, [clock.store]))[clock.store]
+    months = {calendar.second("month", last * 1_000_000) for last in lasts}
+    channels = {month: await _channels(connection, clock.store, month) for month in months}
     windows = {(last, count): calendar.last_hours(_end(calendar, last), count) for last in lasts for count in WINDOWS}
     visits = await _visits(connection, clock.store, shop, windows)
     for (last, count), slots in windows.items():
@@ -85,7 +89,21 @@ async def _measure(connection: Any, clock: StoreClock, lasts: Sequence[int], mom
                 add(told.setdefault(key, {}), vector)
         _add_buyers(told, [buyers[second] for second in seconds if second in buyers])
         await _settle_skus(connection, clock.store, told, seconds)
+        _settle_sources(told)
+        for channel in channels[clock.calendar.second("month", last * 1_000_000)]:
+            told.setdefault(("channel", channel), {})
         tell(tx, clock, calendar.window(count, _end(calendar, last)), told, moment)
+
+
+async def _channels(connection: Any, store: str, month: int) -> list[str]:
+    """Channels seen in the month: one that fell silent is told as zero."""
+    return [row[0] for row in await connection.fetch(_CHANNELS, store, month)]
+
+
+def _settle_sources(told: Told) -> None:
+    """Keep the sources that were seen enough."""
+    for key in [key for key in told if key[0] == "source" and told[key].get(NUMBERS["uv"], 0) < SOURCE_VISITORS]:
+        del told[key]
 
 
 def _end(calendar: Calendar, last: int) -> int:
@@ -222,6 +240,9 @@ UPDATE kpi.bucket SET measured_at = $4 WHERE store = $1 AND grain = ANY($2) AND 
 _HOURS: Final = """
 SELECT by, bucket, value, measures FROM kpi.figure
 WHERE store = $1 AND grain = 'hour' AND by = ANY($2) AND bucket BETWEEN $3 AND $4
+"""
+_CHANNELS: Final = """
+SELECT DISTINCT value FROM kpi.figure WHERE store = $1 AND grain = 'month' AND by = 'channel' AND bucket = $2
 """
 _SKU_ORDERS: Final = """
 SELECT value, measures FROM kpi.figure
