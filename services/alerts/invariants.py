@@ -45,6 +45,25 @@ _CHECKS = {
         SELECT store, notification_id, 'tried when due', 'due since ' || due_at::text FROM alerts.delivery
         WHERE status = 'pending' AND due_at < now() - interval '3 minutes'
     """,
+    "a clock that runs will be looked at": """
+        SELECT store, conversation_id || ' ' || policy || ' ' || kind, 'a timer', 'none' FROM alerts.clock
+        WHERE state = 'running' AND timer_at IS NULL
+    """,
+    "a clock that is over, late or paused waits for no time": """
+        SELECT store, conversation_id || ' ' || policy || ' ' || kind, 'no timer', timer_at::text FROM alerts.clock
+        WHERE state <> 'running' AND timer_at IS NOT NULL
+    """,
+    "a clock is judged once its time is surely past": """
+        SELECT c.store, c.conversation_id || ' ' || c.policy || ' ' || c.kind, 'judged',
+               'due since ' || c.timer_at::text
+        FROM alerts.clock c JOIN alerts.watermark w ON (w.consumer, w.topic) = ('alerts', 'service')
+        WHERE c.timer_at < w.until - interval '3 minutes'
+    """,
+    "a conversation is breached when one of its clocks is": """
+        SELECT v.store, v.conversation_id, v.breached::text, count(c.policy) FROM alerts.conversation v
+        LEFT JOIN alerts.clock c ON (c.store, c.conversation_id, c.state) = (v.store, v.conversation_id, 'breached')
+        GROUP BY v.store, v.conversation_id, v.breached HAVING v.breached <> (count(c.policy) > 0)
+    """,
 }
 
 INVARIANTS = (*shared_checks("alerts"), *_CHECKS)

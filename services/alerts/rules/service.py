@@ -1,6 +1,7 @@
 """Rules about customer service (SRV-1, 2, 3, 8): the breach, and the warning before it (SRV-6).
 
-Limits of conversations are those of the service-level policy `default`; a warning is an alert in the breach's incident.
+Limits of conversations are those of each service-level policy, of complaints those of `default`; a warning is an
+alert in the breach's incident.
 """
 
 from dataclasses import replace
@@ -11,16 +12,16 @@ RESPONSE_PRESALE = Deadline(
     id="response_presale",
     source="SRV-1",
     role=Role.SERVICE,
-    zh="售前会话 {conversation_id}: 超过 {limit} 未回复",
-    en="Pre-sale conversation {conversation_id}: no reply within {limit}",
+    zh="售前会话 {conversation_id}: 超过 {limit} 未回复 ({policy})",
+    en="Pre-sale conversation {conversation_id}: no reply within {limit} ({policy})",
     topic="service",
 )
 RESPONSE_AFTERSALE = Deadline(
     id="response_aftersale",
     source="SRV-2",
     role=Role.SERVICE,
-    zh="售后会话 {conversation_id}: 超过 {limit} 未回复",
-    en="After-sale conversation {conversation_id}: no reply within {limit}",
+    zh="售后会话 {conversation_id}: 超过 {limit} 未回复 ({policy})",
+    en="After-sale conversation {conversation_id}: no reply within {limit} ({policy})",
     topic="service",
 )
 SOLUTION_OVERDUE = Deadline(
@@ -28,8 +29,8 @@ SOLUTION_OVERDUE = Deadline(
     source="SRV-3",
     severity=Severity.CRITICAL,
     role=Role.SERVICE,
-    zh="会话 {conversation_id}: 超过 {limit} 未解决",
-    en="Conversation {conversation_id}: no solution within {limit}",
+    zh="问题 {case}: 超过 {limit} 未解决",
+    en="Problem {case}: no solution within {limit}",
     topic="service",
 )
 BAD_REVIEW_UNANSWERED = Deadline(
@@ -51,18 +52,18 @@ def _warning(breach: Deadline, zh: str, en: str) -> Deadline:
 
 RESPONSE_PRESALE_WARNING = _warning(
     RESPONSE_PRESALE,
-    "售前会话 {conversation_id}: 即将超过 {limit} 未回复",
-    "Pre-sale conversation {conversation_id}: no reply yet, limit {limit}",
+    "售前会话 {conversation_id}: 即将超过 {limit} 未回复 ({policy})",
+    "Pre-sale conversation {conversation_id}: no reply yet, limit {limit} ({policy})",
 )
 RESPONSE_AFTERSALE_WARNING = _warning(
     RESPONSE_AFTERSALE,
-    "售后会话 {conversation_id}: 即将超过 {limit} 未回复",
-    "After-sale conversation {conversation_id}: no reply yet, limit {limit}",
+    "售后会话 {conversation_id}: 即将超过 {limit} 未回复 ({policy})",
+    "After-sale conversation {conversation_id}: no reply yet, limit {limit} ({policy})",
 )
 SOLUTION_OVERDUE_WARNING = _warning(
     SOLUTION_OVERDUE,
-    "会话 {conversation_id}: 即将超过 {limit} 未解决",
-    "Conversation {conversation_id}: no solution yet, limit {limit}",
+    "问题 {case}: 即将超过 {limit} 未解决",
+    "Problem {case}: no solution yet, limit {limit}",
 )
 BAD_REVIEW_UNANSWERED_WARNING = _warning(
     BAD_REVIEW_UNANSWERED,
