@@ -207,7 +207,7 @@ async def test_windows_have_their_own_distinct_counts_and_first_touches(shop: St
     assert (whole["uv"], whole["pv"], whole["orders_paid"], whole["buyers_paid"]) == (1, 2, 2, 1)
     assert windows["w3", "2026-01-05T10", "social"].measures["pv"] == 2
     assert windows["w1", "2026-01-05T10", "paid"].measures["pv"] == 1
-    assert ("w1", "2026-01-05T10", "social") not in windows
+    assert windows["w1", "2026-01-05T10", "social"].measures["uv"] == 0, "a channel that fell silent is told as zero"
     assert windows["w24", "2026-01-05T10", ""].start == datetime(2026, 1, 4, 3, tzinfo=UTC)
     await measure_windows(shop.transactions)
     assert await told(shop) == []
