@@ -48,10 +48,10 @@ class SkuFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelFacts:
-    """Visitors and orders of a channel, now and usually."""
+class PartFacts:
+    """Visitors and orders of a channel, source or device, now and usually."""
 
-    channel: str
+    name: str
     uv: int
     orders: int
     usual_uv: float
@@ -94,7 +94,9 @@ class Facts:
 
     minutes: float
     skus: Sequence[SkuFacts] = ()
-    channels: Sequence[ChannelFacts] = ()
+    channels: Sequence[PartFacts] = ()
+    sources: Sequence[PartFacts] = ()
+    devices: Sequence[PartFacts] = ()
     methods: Sequence[MethodFacts] = ()
     campaigns: Sequence[CampaignFacts] = ()
     bad_reviews: Counts = field(default_factory=Counts)
@@ -287,22 +289,30 @@ def _competitor(facts: Facts, lost: float) -> Check:
 
 
 def _traffic(facts: Facts) -> Check:
-    """Mix against rate: what the same rates would have made of the channels as they came."""
-    uv, usual_uv = sum(c.uv for c in facts.channels), sum(c.usual_uv for c in facts.channels)
-    mix = 0.0
-    for channel in facts.channels:
-        if uv and usual_uv and channel.usual_uv:
-            moved = channel.uv / uv - channel.usual_uv / usual_uv
-            mix += moved * (channel.usual_orders / channel.usual_uv) * uv
-    lost = max(0.0, -mix)
+    """Mix against rate: what the usual rates would have made of the visitors as they came, by channel, source, device.
+
+    The three look at the same visitors, so that the one that says most counts.
+    """
+    parts = {"channel": facts.channels, "source": facts.sources, "device": facts.devices}
+    by, lost = max(((by, _mix(found)) for by, found in parts.items()), key=lambda one: one[1])
+    zh = {"channel": "渠道", "source": "来源", "device": "设备"}[by]
     return Check(
         "traffic",
-        {c.channel: _rate(c.usual_uv, c.usual_orders) for c in facts.channels},
-        {c.channel: _rate(c.uv, c.orders) for c in facts.channels},
+        {name: {p.name: _rate(p.usual_uv, p.usual_orders) for p in found} for name, found in parts.items() if found},
+        {name: {p.name: _rate(p.uv, p.orders) for p in found} for name, found in parts.items() if found},
         lost,
-        f"渠道构成变化使订单减少约 {lost:.1f} 单" if lost >= 0.05 else "渠道构成没有使订单减少",
-        f"the mix of channels accounts for {lost:.1f} orders" if lost >= 0.05 else "the mix of channels took no orders",
+        f"{zh}构成变化使订单减少约 {lost:.1f} 单" if lost >= 0.05 else "流量构成没有使订单减少",
+        f"the mix by {by} accounts for {lost:.1f} orders" if lost >= 0.05 else "the mix of traffic took no orders",
     )
+
+
+def _mix(parts: Sequence[PartFacts]) -> float:
+    """Orders lost by visitors coming from other parts than usual, each part at its usual rate."""
+    uv, usual_uv = sum(p.uv for p in parts), sum(p.usual_uv for p in parts)
+    if not uv or not usual_uv:
+        return 0.0
+    moved = ((p.uv / uv - p.usual_uv / usual_uv) * p.usual_orders / p.usual_uv for p in parts if p.usual_uv)
+    return max(0.0, -sum(moved) * uv)
 
 
 def _rate(uv: float, orders: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from libs.events.contracts import CompetitorSeen, PaymentFailed, ReviewPosted, SkuChanged, StockBackIn, StockSoldOut
 from services.alerts import evidence
 from services.alerts.app import build
-from services.alerts.evidence import Case, ChannelFacts, Counts, Facts, MethodFacts, SkuFacts
+from services.alerts.evidence import Case, Counts, Facts, MethodFacts, PartFacts, SkuFacts
 from services.alerts.settings import AlertsSettings
 from tests.alerts.catalogue import listed, measured, placed, target
 from tests.alerts.stories import BEGAN, DAY, HOUR, MINUTE, Teller, told
@@ -43,10 +43,19 @@ def test_a_sku_that_sells_as_ever_explains_nothing() -> None:
 
 
 def test_a_worse_mix_of_channels_is_told_from_worse_rates() -> None:
-    mixed = [ChannelFacts("natural_search", 500, 25, 800, 40), ChannelFacts("social", 500, 5, 200, 2)]
-    worse = [ChannelFacts("natural_search", 800, 20, 800, 40), ChannelFacts("social", 200, 1, 200, 2)]
+    mixed = [PartFacts("natural_search", 500, 25, 800, 40), PartFacts("social", 500, 5, 200, 2)]
+    worse = [PartFacts("natural_search", 800, 20, 800, 40), PartFacts("social", 200, 1, 200, 2)]
     assert by_check(evidence.gather(CASE, Facts(60, channels=mixed)))["traffic"]["lost_orders"] == 12.0
     assert by_check(evidence.gather(CASE, Facts(60, channels=worse)))["traffic"]["lost_orders"] == 0.0
+
+
+def test_of_channel_source_and_device_the_one_that_says_most_counts() -> None:
+    channels = [PartFacts("paid", 1000, 30, 1000, 40)]
+    devices = [PartFacts("mobile", 900, 18, 600, 12), PartFacts("desktop", 100, 2, 400, 28)]
+    item = by_check(evidence.gather(CASE, Facts(60, channels=channels, devices=devices)))["traffic"]
+    assert item["lost_orders"] == 15.0
+    assert "device" in item["text"]["en"]
+    assert set(item["after"]) == {"channel", "device"}
 
 
 def test_checks_that_overlap_never_explain_more_than_was_lost() -> None:
@@ -97,6 +106,8 @@ async def test_a_conversion_incident_arrives_with_its_evidence(teller: Teller) -
             *told(*(placed(f"n-{n}", "A1" if n < 5 else "B1") for n in range(15)), failure, review, at=-50 * MINUTE),
             *told(StockSoldOut(sku="A1", available=0, safety=10), at=-30 * MINUTE),
             *told(StockBackIn(sku="A1", available=50, safety=10), at=5 * MINUTE),
+            measured(-7 * DAY, {"uv": 500, "orders_placed_here": 20}, {"device": "mobile"}),
+            measured(0 * MINUTE, {"uv": 600, "orders_placed_here": 9}, {"device": "mobile"}),
             measured(0 * MINUTE, {"uv": 1000, "orders_placed_here": 15}),
         ],
     )
@@ -111,6 +122,7 @@ async def test_a_conversion_incident_arrives_with_its_evidence(teller: Teller) -
     assert found["competitor"]["after"]["lower_prices"] == {"B1": [{"rival": "C店", "price_cents": 8_000}]}
     assert found["reviews"]["after"]["bad_reviews"] == 1
     assert found["payment"]["after"] == {"alipay": {"failed": 1, "tried": 1}}
+    assert found["traffic"]["before"]["device"]["mobile"]["rate"] == 0.04
     assert sum(item["lost_orders"] or 0 for item in items) == pytest.approx(25.0, abs=0.05)
     assert items[-1]["check"] == "unexplained"
     assert isinstance(items[0]["text"], str)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from libs.events.transaction import Transaction
 from services.alerts import evidence
-from services.alerts.evidence import CampaignFacts, Case, ChannelFacts, Counts, Facts, Item, MethodFacts, SkuFacts
+from services.alerts.evidence import CampaignFacts, Case, Counts, Facts, Item, MethodFacts, PartFacts, SkuFacts
 from services.alerts.rules import About, Measures
 from services.alerts.store import campaigns, competitors, memory, standing, tallies
 from services.alerts.store.tallies import Change, Count
@@ -22,7 +22,6 @@ SHORTLY: Final = timedelta(hours=24)
 STOCK: Final = ("sold_out", "back_in")
 LISTING: Final = ("listed", "delisted", "title", "image")
 SLOW: Final = ("response_presale", "response_aftersale", "solution_overdue")
-CHANNELS: Final = ("natural_search", "paid", "social", "direct", "referral", "other")
 NOTHING: Final = Count(0, 0)
 
 
@@ -43,7 +42,9 @@ async def investigate(case: Case, window: Window, tx: Transaction) -> tuple[Item
     facts = Facts(
         minutes=(window.end - window.start).total_seconds() / 60,
         skus=await _skus(window, tx),
-        channels=await _channels(window, tx),
+        channels=await _parts("channel", window, tx),
+        sources=await _parts("source", window, tx),
+        devices=await _parts("device", window, tx),
         methods=await _methods(window, tx),
         campaigns=await _campaigns(window, tx),
         **await _counts(window, tx),
@@ -118,21 +119,18 @@ def _sku(
 # the rest
 
 
-async def _channels(window: Window, tx: Transaction) -> list[ChannelFacts]:
+async def _parts(by: str, window: Window, tx: Transaction) -> list[PartFacts]:
     """Only of the store: a channel has no channels."""
     if window.about:
         return []
-    abouts = {f"channel={name}" for name in CHANNELS}
-    rows = await memory.load_measured(window.store, abouts, [window.end, *window.compared], tx)
+    rows = await memory.load_parts(window.store, by, window.grain, [window.end, *window.compared], tx)
+    names = sorted({name for name, _ in rows})
     found = []
-    for name in CHANNELS:
-        about = f"channel={name}"
-        now: Measures = rows.get((about, window.grain, window.end), {})
-        past = [rows[about, window.grain, at] for at in window.compared if (about, window.grain, at) in rows]
-        if now or past:
-            usual_uv, usual_orders = (_mean(past, measure) for measure in ("uv", "orders_placed_here"))
-            orders = now.get("orders_placed_here", 0)
-            found.append(ChannelFacts(name, now.get("uv", 0), orders, usual_uv, usual_orders))
+    for name in names:
+        now: Measures = rows.get((name, window.end), {})
+        past = [rows.get((name, at), {}) for at in window.compared if any(end == at for _, end in rows)]
+        usual_uv, usual_orders = (_mean(past, measure) for measure in ("uv", "orders_placed_here"))
+        found.append(PartFacts(name, now.get("uv", 0), now.get("orders_placed_here", 0), usual_uv, usual_orders))
     return found
 
 

@@ -25,6 +25,8 @@ from services.alerts.store.memory import Bucket, Targets
 from services.alerts.windows import Known, Spoken, about_key
 
 DIMENSIONS: Final = ("channel", "campaign", "sku")
+PARTS: Final = ("device", "source")
+"""Kept for evidence, and not judged."""
 METRICS: Final = tuple(sorted({rule.metric for rule in WINDOWS}))
 HOUR: Final = timedelta(hours=1)
 
@@ -86,7 +88,7 @@ async def judge_measured(events: Sequence[Envelope[KpiMeasured]], tx: Transactio
 
 def _is_read(data: KpiMeasured) -> bool:
     is_window = windows.hours_of(data.grain) is not None or data.grain == "day"
-    return is_window and len(data.dimensions) <= 1 and set(data.dimensions) <= set(DIMENSIONS)
+    return is_window and len(data.dimensions) <= 1 and set(data.dimensions) <= {*DIMENSIONS, *PARTS}
 
 
 def _bucket(event: Envelope[KpiMeasured]) -> Bucket:
@@ -97,7 +99,7 @@ def _bucket(event: Envelope[KpiMeasured]) -> Bucket:
 def _places(told: Iterable[Envelope[KpiMeasured]]) -> dict[Place, list[Envelope[KpiMeasured]]]:
     groups: dict[Place, list[Envelope[KpiMeasured]]] = {}
     for event in told:
-        if event.data.grain != "day":
+        if event.data.grain != "day" and not set(event.data.dimensions) & set(PARTS):
             place = Place(event.store, tuple(event.data.dimensions.items()), event.data.end)
             groups.setdefault(place, []).append(event)
     return dict(sorted(groups.items(), key=lambda item: (item[0].end, item[0].store, item[0].about)))

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import case, func, select, tuple_, update
+from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.events.codec import Envelope
@@ -83,10 +83,17 @@ def _level(level: Envelope[StockLevel]) -> dict[str, Any]:
 
 async def mark_sold(sold: Mapping[tuple[str, str], datetime], tx: Transaction) -> None:
     """Remember when SKUs, by (store, SKU), were last ordered."""
-    for store, sku in sorted(sold):
-        at = sold[store, sku]
-        later = case((SKU.c.sold_at > at, SKU.c.sold_at), else_=at)
-        await tx.session.execute(update(SKU).where(SKU.c.store == store, SKU.c.sku == sku).values(sold_at=later))
+    keys = sorted(sold)
+    if keys:
+        given = {"stores": [k[0] for k in keys], "skus": [k[1] for k in keys], "times": [sold[k] for k in keys]}
+        await tx.session.execute(_MARK_SOLD, given)
+
+
+_MARK_SOLD = text(
+    "UPDATE alerts.sku AS s SET sold_at = greatest(s.sold_at, v.at)"
+    " FROM unnest(CAST(:stores AS text[]), CAST(:skus AS text[]), CAST(:times AS timestamptz[])) AS v(store, sku, at)"
+    " WHERE s.store = v.store AND s.sku = v.sku"
+)
 
 
 async def load_sku(store: str, sku: str, tx: Transaction) -> Sku:
@@ -213,6 +220,19 @@ async def load_measured(
         )
     )
     return {(row.about, row.grain, row.ends_at): row.measures for row in rows}
+
+
+async def load_parts(
+    store: str, by: str, grain: str, ends: Collection[datetime], tx: Transaction
+) -> dict[tuple[str, datetime], Mapping[str, int]]:
+    """(value of a dimension, end) -> measures of the windows that ended at these times."""
+    begins = f"{by}="
+    rows = await tx.session.execute(
+        select(MEASURED.c.about, MEASURED.c.ends_at, MEASURED.c.measures)
+        .where(MEASURED.c.store == store, MEASURED.c.about.like(f"{by}=%"))
+        .where(MEASURED.c.grain == grain, MEASURED.c.ends_at.in_(sorted(ends)))
+    )
+    return {(row.about.removeprefix(begins), row.ends_at): row.measures for row in rows}
 
 
 async def list_measured(
