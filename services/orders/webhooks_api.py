@@ -27,6 +27,7 @@ from services.orders.handlers.placing import Kit
 from services.orders.hooks import woocommerce
 from services.orders.hooks.signatures import Kind, is_genuine, key_of
 from services.orders.inbox import Delivery, Source
+from services.orders.metrics import WEBHOOKS_REFUSED
 
 router = Router(tag="webhooks")
 
@@ -188,8 +189,9 @@ async def _receive(call: CallContext, kit: Kit, kind: Kind, topic: str, name: Ca
     secrets = webhooks.open_secrets(kit.sealer, call.store, source) if source else []
     headers: Mapping[str, str] = call.request.headers
     if not is_genuine(kind, secrets, headers, call.content, now):
+        WEBHOOKS_REFUSED.labels(kind).inc()
         raise Unauthenticated("no valid signature")
     delivery = Delivery(uuid7(now), kind, name(), topic, call.content, now)
     async with call.begin() as tx:
-        is_new = await webhooks.receive(delivery, tx, kit.sealer)
-    return JSONResponse({"status": "accepted" if is_new else "repeated"})
+        await webhooks.receive(delivery, tx, kit.sealer)
+    return JSONResponse({"status": "accepted"})

@@ -90,8 +90,9 @@ async def test_a_message_recorded_and_sent_again_has_no_second_effect(shop: Shop
     await connect(shop, "signed", WHSEC)
     body = whole("order.paid", "s-5")
     headers = signed_headers(body, shop.now, name="m-8")
-    answers = [accepted(await deliver(shop, "signed", body, headers))["status"] for _ in range(3)]
-    assert answers == ["accepted", "repeated", "repeated"]
+    for _ in range(3):
+        accepted(await deliver(shop, "signed", body, headers))
+    assert await shop.sql("SELECT count(*) FROM orders.inbound_webhooks WHERE delivery = 'm-8'") == [(1,)]
     await map_all(shop)
     assert (await shop.types("signed:s-5")).count("order.paid.v1") == 1
 

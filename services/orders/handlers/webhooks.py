@@ -26,6 +26,7 @@ from services.orders.handlers.placing import Kit, keep_consignee, kept_consignee
 from services.orders.hooks import shopify, signed, woocommerce
 from services.orders.hooks.reading import Shop
 from services.orders.inbox import Delivery, Outcome
+from services.orders.metrics import WEBHOOKS
 from services.orders.sealing import Sealer
 
 LEASE = timedelta(seconds=30)
@@ -93,8 +94,12 @@ class Mapper:
             await self._take(store, webhook_id)
         except (Problem, ValueError) as refused:
             async with self.worker.begin(store) as tx:
+                delivery = await inbox.load_delivery(tx.session, store, webhook_id)
+                if delivery is None:
+                    return
                 outcome = Outcome("failed", reason=reason_of(refused))
                 await inbox.finish_delivery(tx.session, store, webhook_id, outcome, tx.now)
+            WEBHOOKS.labels(delivery.kind, outcome.status).inc()
 
     async def _take(self, store: str, webhook_id: str) -> None:
         info: StoreInfo = await self.stores(store)
@@ -104,6 +109,7 @@ class Mapper:
                 return
             outcome = await self._outcome(delivery, info, tx)
             await inbox.finish_delivery(tx.session, store, webhook_id, outcome, tx.now)
+        WEBHOOKS.labels(delivery.kind, outcome.status).inc()
 
     async def _outcome(self, delivery: Delivery, info: StoreInfo, tx: Transaction) -> Outcome:
         body = self.kit.sealer.open_bytes(delivery.body, tx.store, "webhook", delivery.webhook_id)
