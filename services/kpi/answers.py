@@ -7,6 +7,7 @@ fraction (D34); sums never mix currencies; distinct counts are taken as stored a
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from libs.service.errors import TooManyPoints, Validation, fault
 from services.kpi.calendar import Bucket
@@ -23,8 +24,7 @@ Dimensions = tuple[str, ...]
 """Values in the order of the question's `by`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """One stored figure: the bucket that starts at this second, dimension values, measure, currency ('' for counts)."""
 
     start: int
@@ -61,8 +61,7 @@ class Known:
     unfinished: Collection[int] = field(default_factory=frozenset)
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """One bucket and one combination of dimension values."""
 
     bucket: Bucket
@@ -130,11 +129,12 @@ def series(question: Question, known: Known) -> Series:
     wholes, _ = _cells(known.wholes, question)
     combinations = _combinations(cells, question)
     check_points(len(question.buckets), len(combinations))
-    points = [
-        _point(question, bucket, dimensions, cells, wholes, known)
-        for bucket in question.buckets
-        for dimensions in combinations
-    ]
+    points: list[Point] = []
+    for bucket in question.buckets:
+        done = complete(bucket, known.until, known.unfinished)
+        mature = done and known.until is not None and known.until >= bucket.end + question.kpi.matures
+        start = bucket.second
+        points += [_point(question, (bucket, start), each, cells, wholes, (done, mature)) for each in combinations]
     return Series(points, others)
 
 
@@ -168,9 +168,10 @@ def _cells(values: Iterable[Value], question: Question) -> tuple[Cells, list[str
     """Values by bucket and dimensions, in the question's currency; and the other currencies that were met."""
     cells: dict[tuple[int, Dimensions], dict[str, int]] = {}
     others: set[str] = set()
+    money = question.kpi.money
     for value in values:
-        share = _share(value, question)
-        if question.kpi.money and value.currency not in ("", question.currency, ABROAD):
+        share = _share(value, question) if money else int(not value.currency)
+        if money and value.currency not in ("", question.currency, ABROAD):
             others.add(value.currency)
         if share:
             cell = cells.setdefault((value.start, value.dimensions), {})
@@ -183,8 +184,6 @@ def _share(value: Value, question: Question) -> int:
 
     Counts are kept over all currencies, and once more under each foreign one: those of the store's own are the rest.
     """
-    if not question.kpi.money:
-        return 0 if value.currency else 1
     measure = MEASURE[value.measure]
     if measure.unit is Unit.CENTS:
         return int(value.currency in ("", question.currency))
@@ -220,46 +219,63 @@ def _rank(name: str, value: str) -> tuple[int, str]:
 
 
 def _point(
-    question: Question, bucket: Bucket, dimensions: Dimensions, cells: Cells, wholes: Cells, known: Known
+    question: Question,
+    at: tuple[Bucket, int],
+    dimensions: Dimensions,
+    cells: Cells,
+    wholes: Cells,
+    settled: tuple[bool, bool],
 ) -> Point:
-    kpi, values = question.kpi, cells.get((bucket.second, dimensions), {})
+    """`at`: the bucket and its start; `settled`: whether it is complete, and mature."""
+    (bucket, start), kpi = at, question.kpi
+    values = cells.get((start, dimensions), _NOTHING)
     below = values
     if kpi.total_over:
         rest = tuple(v for name, v in zip(question.by, dimensions, strict=True) if name not in kpi.total_over)
-        below = wholes.get((bucket.second, rest), {})
+        below = wholes.get((start, rest), _NOTHING)
     numerator = kpi.numerator.of(values)
     denominator = None if kpi.denominator is None else kpi.denominator.of(below)
-    done = complete(bucket, known.until, known.unfinished)
     return Point(
-        bucket=bucket,
-        dimensions=dimensions,
-        numerator=numerator,
-        denominator=denominator,
-        value=numerator if denominator is None else half_up(numerator, denominator),
-        complete=done,
-        mature=done and known.until is not None and known.until >= bucket.end + kpi.matures,
-        covered=_covered(kpi.coverage, values),
+        bucket,
+        dimensions,
+        numerator,
+        denominator,
+        numerator if denominator is None else half_up(numerator, denominator),
+        *settled,
+        _covered(kpi.coverage, values),
     )
+
+
+_NOTHING: Final[Mapping[str, int]] = {}
 
 
 def _covered(coverage: tuple[Sum, Sum] | None, values: Mapping[str, int]) -> float | None:
     return half_up(coverage[0].of(values), coverage[1].of(values)) if coverage else None
 
 
-def point_json(point: Point, by: Sequence[str], covered: bool) -> dict[str, object]:
-    """A point as answered; instants in the store's offset."""
-    shown: dict[str, object] = {
-        "bucket": point.bucket.key,
-        "start": point.bucket.start.isoformat(),
-        "end": point.bucket.end.isoformat(),
-        "dimensions": dict(zip(by, point.dimensions, strict=True)),
-        "numerator": point.numerator,
-        "denominator": point.denominator,
-        "value": point.value,
-        "complete": point.complete,
-        "mature": point.mature,
-    }
-    return {**shown, "covered": point.covered} if covered else shown
+def points_json(points: Iterable[Point], by: Sequence[str], covered: bool) -> list[dict[str, object]]:
+    """Points as answered, those of a bucket together; instants in the store's offset."""
+    shown: list[dict[str, object]] = []
+    last: Bucket | None = None
+    key = start = end = ""
+    for bucket, dimensions, numerator, denominator, value, done, mature, share in points:
+        if bucket is not last:
+            last, key, start, end = bucket, bucket.key, bucket.start.isoformat(), bucket.end.isoformat()
+        point: dict[str, object] = {
+            "bucket": key,
+            "start": start,
+            "end": end,
+            "dimensions": dict(zip(by, dimensions, strict=True)),
+            "numerator": numerator,
+            "denominator": denominator,
+            "value": value,
+            "complete": done,
+            "mature": mature,
+        }
+        if covered:
+            point["covered"] = share
+        shown.append(point)
+    return shown
 
 
 def kpi_json(kpi: Kpi) -> dict[str, object]:

@@ -9,7 +9,7 @@ from libs.service.call import Answer, Call
 from libs.service.pagination import Page, listing
 from libs.service.routes import Router
 from services.kpi import kpis, questions
-from services.kpi.answers import complete, kpi_json, point_json
+from services.kpi.answers import complete, kpi_json, points_json
 from services.kpi.asking import (
     Days,
     begun_buckets,
@@ -139,7 +139,7 @@ def _shown(asked: Asked, found: Answered) -> dict[str, Any]:
     }
     if kpi.money:
         head |= {"currency": asked.currency, "other_currencies": found.series.other_currencies}
-    points = [point_json(point, asked.by, kpi.coverage is not None) for point in found.series.points]
+    points = points_json(found.series.points, asked.by, kpi.coverage is not None)
     return {**head, "series": points, "completeness": found.completeness.json(found.complete)}
 
 

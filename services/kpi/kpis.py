@@ -338,7 +338,10 @@ class Sum:
 
     def of(self, values: Mapping[str, int]) -> int:
         """The sum over these values; a missing one is zero."""
-        return sum(sign * values.get(name, 0) for sign, name in self.terms)
+        total = 0
+        for sign, name in self.terms:
+            total += sign * values.get(name, 0)
+        return total
 
     def __str__(self) -> str:
         first = True

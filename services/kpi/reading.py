@@ -1,7 +1,7 @@
 """From a question to its answer: what must be read, in one read-only transaction, and what the series shows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from libs.events.transaction import Transaction
@@ -99,12 +99,12 @@ async def _attributed(asked: Asked, tx: Transaction) -> list[Value]:
         return []
     if ATTRIBUTED & set(asked.by):
         values = await read_figures(tx.session, asked.wanted(list(names), asked.by))
-        return [replace(value, measure=names[value.measure]) for value in values]
+        return [value._replace(measure=names[value.measure]) for value in values]
     spends = await read_figures(tx.session, asked.wanted(["ad_spend"], ("channel",)))
     paid_for = {value.dimensions[0] for value in spends if value.value}
     values = await read_figures(tx.session, asked.wanted(list(names), (*asked.by, "channel")))
     return [
-        replace(value, measure=names[value.measure], dimensions=value.dimensions[:-1])
+        value._replace(measure=names[value.measure], dimensions=value.dimensions[:-1])
         for value in values
         if value.dimensions[-1] in paid_for
     ]

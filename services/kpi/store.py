@@ -55,7 +55,11 @@ async def _read_cells(session: AsyncConnection, wanted: Wanted) -> _Cells:
     )
     cells: _Cells = defaultdict(dict)
     for bucket, value, measures in rows:
-        _add(cells[bucket, value], decode_vector(measures), 1)
+        vector, known = decode_vector(measures), cells.get((bucket, value))
+        if known is None:
+            cells[bucket, value] = vector
+        else:
+            _add(known, vector, 1)
     return cells
 
 
@@ -98,12 +102,15 @@ def _values(wanted: Wanted, cells: _Cells) -> list[Value]:
     stored = sorted(wanted.by)
     order = [stored.index(name) for name in wanted.by]
     names = set(wanted.measures)
+    known: dict[int, tuple[str, str]] = {}
     values = []
     for (bucket, joined), vector in cells.items():
         parts = joined.split(SEPARATOR)
-        dimensions = tuple(parts[index] for index in order)
+        dimensions = tuple([parts[index] for index in order])
         for number, value in vector.items():
-            measure, currency = measure_of(number)
+            if number not in known:
+                known[number] = measure_of(number)
+            measure, currency = known[number]
             if value and measure in names:
                 values.append(Value(bucket, dimensions, measure, currency, value))
     return values

@@ -20,7 +20,7 @@ from services.kpi.answers import (
     half_up,
     kpi_json,
     percent,
-    point_json,
+    points_json,
     series,
 )
 from services.kpi.calendar import Bucket, calendar_of
@@ -219,7 +219,8 @@ def test_more_than_50000_points_are_refused() -> None:
 
 def test_a_point_is_shown_in_the_stores_offset() -> None:
     point = answer("uv", value(DAYS[0], "uv", 3, "paid"), by=("channel",)).points[0]
-    assert point_json(point, ["channel"], covered=False) == {
+    (shown,) = points_json([point], ["channel"], covered=False)
+    assert shown == {
         "bucket": "2024-07-01",
         "start": "2024-07-01T00:00:00+08:00",
         "end": "2024-07-02T00:00:00+08:00",
