@@ -19,6 +19,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/reference/subscriptions.md": pages.subscriptions,
     "docs/reference/calls.md": pages.routes,
     "docs/reference/kpis.md": pages.kpis,
+    "docs/reference/rules.md": pages.rules,
     "docs/reference/metrics.md": pages.metrics,
     "docs/reference/commands.md": pages.commands,
 }

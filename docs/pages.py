@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from cli.local.topology import SERVICES
 from cli.main import app as opswire
 from cli.settings_catalogue import settings_class
-from docs import kpi_page
+from docs import kpi_page, rules_page
 from libs.events.contracts import EVENTS, TOPICS
 from libs.events.contracts.base import EVERY_TOPIC
 from libs.service.runtime import Runtime
@@ -46,6 +46,11 @@ def routes() -> str:
 def kpis() -> str:
     """The catalogue of measures and figures."""
     return _page("Measures and figures", kpi_page.page())
+
+
+def rules() -> str:
+    """The catalogue of alert rules."""
+    return _page("Alert rules", rules_page.page())
 
 
 def metrics() -> str:
