@@ -1,7 +1,11 @@
 """Webhooks of Shopify become orders: recorded messages, in their order and out of it (D53, ORD-7)."""
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 
+from services.orders import inbox
 from tests.orders.conftest import Shop, accepted, refused
 from tests.orders.hooks import (
     OLD_SECRET,
@@ -186,6 +190,33 @@ async def test_a_shop_that_is_asked_to_forget_a_customer_has_his_data_deleted(sh
     assert (order["consignee"], order["total_cents"]) == (None, 26_600)
 
 
+async def test_a_message_whose_worker_died_is_mapped_when_its_lease_ends(shop: Shop) -> None:
+    await connect(shop, "shopify")
+    body = recorded("shopify", "orders_create", 1029)
+    accepted(await deliver(shop, "shopify", body, shopify_headers("orders/create", body)))
+    async with shop.runtime.worker.begin() as tx:
+        taken = await inbox.claim_deliveries(tx.session, tx.now, lease=timedelta(seconds=30), limit=100)
+    assert taken, "taken, and then the process died"
+    await map_all(shop)
+    refused(await shop.get("/v1/orders/shopify:1029"), 404, "not_found")
+    shop.wait(seconds=31)
+    await map_all(shop)
+    accepted(await shop.get("/v1/orders/shopify:1029"))
+
+
+async def test_two_workers_at_once_map_a_message_once(shop: Shop) -> None:
+    await connect(shop, "shopify")
+    for topic, name in (("orders/create", "orders_create"), ("orders/paid", "orders_paid")):
+        body = recorded("shopify", name, 1031)
+        accepted(await deliver(shop, "shopify", body, shopify_headers(topic, body)))
+    mapper = shop.app.state.mapper
+    await asyncio.gather(*(mapper.run() for _ in range(4)), return_exceptions=True)
+    shop.wait(seconds=31)
+    await map_all(shop)
+    types = await shop.types("shopify:1031")
+    assert (types.count("order.placed.v1"), types.count("order.paid.v1")) == (1, 1)
+
+
 async def test_topics_that_say_nothing_of_orders_are_answered_and_ignored(shop: Shop) -> None:
     await connect(shop, "shopify")
     await hear_shopify(shop, "inventory_levels/update", b'{"inventory_item_id": 271878346596884015, "available": 6}')
@@ -235,6 +266,7 @@ async def test_a_wrong_signature_is_refused_and_nothing_is_kept(shop: Shop) -> N
         b"[]",
         b"null",
         b'{"id": 1, "line_items": []}',
+        b'{"id": 1, "created_at": "0001-01-01T00:00:00+14:00", "total_price": "1", "line_items": []}',
         b'{"id": 1, "created_at": "2024-07-01T11:50:00", "total_price": "1", "line_items": []}',
         b'{"id": 1, "created_at": "2024-07-01T11:50:00Z", "total_price": "NaN", "line_items": []}',
         b'{"id": 1, "created_at": "2024-07-01T11:50:00Z", "total_price": "1", "line_items": []}',

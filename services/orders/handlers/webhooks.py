@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from libs.events import strict_json
-from libs.events.failures import Transient
+from libs.events.failures import Transient, Verdict, decide
 from libs.events.transaction import Transaction, Transactions
 from libs.service.errors import NotFound, Problem
 from libs.service.privacy import Pseudonyms, mask_text
@@ -92,7 +92,9 @@ class Mapper:
     async def _map(self, store: str, webhook_id: str) -> None:
         try:
             await self._take(store, webhook_id)
-        except (Problem, ValueError) as refused:
+        except Exception as refused:
+            if decide(refused) is not Verdict.DEAD_LETTER:
+                raise
             async with self.worker.begin(store) as tx:
                 delivery = await inbox.load_delivery(tx.session, store, webhook_id)
                 if delivery is None:
@@ -146,7 +148,7 @@ def reason_of(refused: Exception) -> str:
         found = errors(include_url=False, include_input=False, include_context=False)
         places = ["/".join(map(str, error["loc"])) + ": " + error["msg"] for error in found]
         return mask_text("; ".join(places))[:LONGEST_REASON]
-    return mask_text(str(refused))[:LONGEST_REASON]
+    return mask_text(str(refused) if isinstance(refused, ValueError) else type(refused).__name__)[:LONGEST_REASON]
 
 
 def _quarantine(order: Order, told: News, tx: Transaction) -> Outcome:
