@@ -61,6 +61,7 @@ INCIDENT = Table(
     Index("ix_incident_muted", "store", postgresql_where=text("muted IS NOT NULL")),
     Index("uq_incident_standing", "store", "key", unique=True, postgresql_where=text("status <> 'resolved'")),
     Index(None, "store", "opened_at", "incident_id"),
+    Index(None, "store", "status", "opened_at", "incident_id"),
 )
 
 TIMELINE = Table(

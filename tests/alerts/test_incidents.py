@@ -1,5 +1,6 @@
 """Incidents over HTTP: owner, way up, missing cause, records, filters, precision (ALR-12, ALR-14 to ALR-16)."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -122,6 +123,15 @@ async def test_what_is_acknowledged_does_not_go_up(shop: Desk, clock: Clock) -> 
         ("incident_unacknowledged", False),
     ]
     assert [e.rule for e in await emitted(shop, AlertRecovered)] == ["incident_unacknowledged"]
+
+
+async def test_two_processes_that_look_at_once_send_it_up_once(shop: Desk, clock: Clock) -> None:
+    await hire(shop, "chen", "lead")
+    for sku in ("A001", "A002", "A003"):
+        await low(shop, clock, sku)
+    clock.turn(hours=1)
+    assert sum(await asyncio.gather(*(keep_time(shop.runtime.worker) for _ in range(3)))) == 3
+    assert len(await emitted(shop, IncidentEscalated)) == 3
 
 
 async def test_the_limit_is_a_setting_of_the_store(shop: Desk, clock: Clock) -> None:

@@ -198,6 +198,16 @@ async def test_when_both_are_over_the_conversion_was_never_told(shop: Desk, cloc
     assert [status for _, status, _ in await ledger(shop)] == ["pending", "inhibited", "pending"]
 
 
+async def test_a_missing_cause_wakes_nobody_while_another_incident_explains_it(shop: Desk, clock: Clock) -> None:
+    await sold_out(shop, clock)
+    await drop(shop, clock, sku="A001")
+    await shop.call("POST", f"/v1/incidents/{(await one(shop, '?rule=sold_out'))['incident_id']}/acknowledge")
+    clock.turn(days=2)
+    await keep_time(shop.runtime.worker)
+    assert (await one(shop, "?rule=cause_missing"))["level"] == 0
+    assert [status for _, status, _ in await ledger(shop)] == ["pending", "inhibited", "inhibited"]
+
+
 async def test_a_folded_message_is_told_as_folded(shop: Desk, clock: Clock) -> None:
     await low(shop, clock)
     clock.turn(minutes=5)

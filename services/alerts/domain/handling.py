@@ -6,7 +6,17 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from libs.service.errors import WrongState
-from services.alerts.domain.incidents import HANDLING, Alert, Change, Incident, Status, Told, end_alerts, kept_alerts
+from services.alerts.domain.incidents import (
+    HANDLING,
+    Alert,
+    Change,
+    Circumstances,
+    Incident,
+    Status,
+    Told,
+    end_alerts,
+    kept_alerts,
+)
 
 FALLEN = frozenset(
     {
@@ -39,17 +49,17 @@ def escalate(
     return Change(higher, alert, Told.ESCALATED)
 
 
-def miss_cause(incident: Incident, alert_id: str, now: datetime) -> Change:
+def miss_cause(incident: Incident, alert_id: str, known: Circumstances) -> Change:
     """The cause of a figure that fell has not been recorded in time (ALR-12)."""
-    alert = Alert(alert_id, "cause_missing", now, "first")
+    alert = Alert(alert_id, "cause_missing", known.now, "first")
     missed = replace(
         incident,
         alerts=kept_alerts((*incident.alerts, alert)),
         cause_due_at=None,
-        told_at=now,
+        told_at=incident.told_at if known.mute else known.now,
         version=incident.version + 1,
     )
-    return Change(missed, alert, Told.ESCALATED)
+    return Change(missed, alert, Told.ESCALATED, known.mute)
 
 
 def cause_due(opened_at: datetime, late_hour: float, next_day_hour: float) -> datetime:

@@ -40,7 +40,8 @@ async def _escalate_one(tx: Transaction) -> bool:
 
 async def _escalate(incident: Incident, tx: Transaction) -> None:
     again_at = await escalation_time(incident.store, incident.about, tx)
-    if again_at is None or await _is_muted(incident, tx):
+    known = await circumstances(incident.rule, incident.about, incident.store, tx)
+    if again_at is None or known.mute is not None:
         await incidents.save_incident(replace(incident, escalate_at=again_at), tx)
         return
     people = await staff.load(incident.store, tx)
@@ -52,13 +53,9 @@ async def _escalate(incident: Incident, tx: Transaction) -> None:
 async def _ask_one(tx: Transaction) -> bool:
     incident = await incidents.take_without_cause(tx.now, tx)
     if incident is not None:
-        await _tell(handling.miss_cause(incident, new_alert_id(tx), tx.now), "cause_missing", "", tx)
+        known = await circumstances(incident.rule, incident.about, incident.store, tx)
+        await _tell(handling.miss_cause(incident, new_alert_id(tx), known), "cause_missing", "", tx)
     return incident is not None
-
-
-async def _is_muted(incident: Incident, tx: Transaction) -> bool:
-    known = await circumstances(incident.rule, incident.about, incident.store, tx)
-    return known.mute is not None
 
 
 def role_of(incident: Incident) -> str:

@@ -424,6 +424,13 @@ def upgrade() -> None:
         schema="alerts",
     )
     op.create_index(
+        op.f("ix_incident_store_status_opened_at_incident_id"),
+        "incident",
+        ["store", "status", "opened_at", "incident_id"],
+        unique=False,
+        schema="alerts",
+    )
+    op.create_index(
         "uq_incident_standing",
         "incident",
         ["store", "key"],
