@@ -66,6 +66,14 @@ orders = Table(
         "ix_orders_reservation", "store", text("(hold ->> 'reservation_id')"), postgresql_where=text("hold IS NOT NULL")
     ),
     Index(None, "store", "customer_id", "placed_at", postgresql_where=text("customer_id IS NOT NULL")),
+    Index(
+        "ix_orders_open",
+        "store",
+        "status",
+        "placed_at",
+        "order_id",
+        postgresql_where=text("status NOT IN ('completed', 'cancelled')"),
+    ),
     Index("ix_orders_held", "store", "placed_at", postgresql_where=text("review ->> 'decision' = 'held'")),
     Index("ix_orders_backordered", "store", "backordered_at", postgresql_where=text("backordered_at IS NOT NULL")),
 )
@@ -243,6 +251,7 @@ inbound_webhooks = Table(
     Index("ix_inbound_webhooks_body", "received_at", postgresql_where=text("body IS NOT NULL")),
     Index(None, "received_at"),
     Index(None, "store", "received_at", "webhook_id"),
+    Index("ix_inbound_webhooks_status", "store", "status", "received_at", "webhook_id"),
     Index("ix_inbound_webhooks_order", "store", "order_id", postgresql_where=text("order_id IS NOT NULL")),
 )
 

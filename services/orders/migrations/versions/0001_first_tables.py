@@ -111,6 +111,13 @@ def upgrade() -> None:
         op.f("ix_inbound_webhooks_received_at"), "inbound_webhooks", ["received_at"], unique=False, schema="orders"
     )
     op.create_index(
+        "ix_inbound_webhooks_status",
+        "inbound_webhooks",
+        ["store", "status", "received_at", "webhook_id"],
+        unique=False,
+        schema="orders",
+    )
+    op.create_index(
         op.f("ix_inbound_webhooks_store_received_at_webhook_id"),
         "inbound_webhooks",
         ["store", "received_at", "webhook_id"],
@@ -178,6 +185,14 @@ def upgrade() -> None:
         unique=False,
         schema="orders",
         postgresql_where=sa.text("review ->> 'decision' = 'held'"),
+    )
+    op.create_index(
+        "ix_orders_open",
+        "orders",
+        ["store", "status", "placed_at", "order_id"],
+        unique=False,
+        schema="orders",
+        postgresql_where=sa.text("status NOT IN ('completed', 'cancelled')"),
     )
     op.create_index(
         "ix_orders_reservation",
