@@ -12,6 +12,7 @@ from libs.events.codec import Envelope, to_message
 from libs.events.contracts import PageViewed
 from services.alerts.app import build
 from services.alerts.domain import silence
+from services.alerts.handlers import silence as watching
 from services.alerts.handlers.pulsing import read_pulse
 from services.alerts.handlers.silence import Watch
 from services.alerts.settings import AlertsSettings
@@ -69,13 +70,47 @@ async def test_only_the_orders_relay_stops_and_the_missing_topic_is_named(teller
     assert incident["recovered_at"] is not None
 
 
-async def test_a_hour_without_events_is_nothing_while_the_relays_are_alive(teller: Teller) -> None:
+async def test_without_the_look_at_lags_the_stopped_relay_would_go_unnamed(
+    teller: Teller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin of the test above: its guarding line taken out."""
+
+    async def none_late(*_: object) -> list[Any]:
+        return []
+
+    monkeypatch.setattr(watching, "_late", none_late)
+    await teller.open("unnamed")
+    await teller.tell("unnamed", told(placed(), at=-MINUTE))
+    teller.now = BEGAN + 3 * MINUTE
+    await beats(teller, teller.now, without="orders")
+    await look(teller)
+    assert await teller.incidents("unnamed") == []
+
+
+async def test_an_hour_without_events_is_nothing_while_the_relays_are_alive(teller: Teller) -> None:
     await teller.open("quiet")
     await teller.tell("quiet", told(placed(), at=-MINUTE))
     teller.now = BEGAN + HOUR
     await beats(teller, teller.now)
     await look(teller)
     assert await teller.incidents("quiet") == []
+
+
+async def test_hours_that_are_measured_no_more_are_missing_data_though_every_topic_is_there(teller: Teller) -> None:
+    await teller.open("uncounted")
+    await teller.tell("uncounted", [*told(placed(), at=-MINUTE), measured(-HOUR, USUAL)])
+    for minutes, missing in ((9, 0), (11, 1)):
+        teller.now = BEGAN + minutes * MINUTE
+        await beats(teller, teller.now)
+        await look(teller)
+        assert len(await teller.incidents("uncounted", "data_missing")) == missing
+    (incident,) = await teller.incidents("uncounted", "data_missing")
+    assert incident["about"] == {"topic": "kpi"}
+    await teller.tell("uncounted", [measured(timedelta(0), USUAL)])
+    teller.now = BEGAN + 12 * MINUTE
+    await look(teller)
+    (incident,) = await teller.incidents("uncounted", "data_missing")
+    assert incident["recovered_at"] is not None
 
 
 async def test_after_a_start_topics_have_their_time_to_prove_themselves(teller: Teller) -> None:

@@ -125,8 +125,8 @@ async def _check_report(timer: Timer, book: Rulebook, tx: Transaction) -> None:
     zone = await book.zone(timer.store)
     yesterday = day_of(timer.due_at, zone) - DAY
     start, end = day_bounds(yesterday, zone)
-    known = [first for _, _, first, _ in await pulses.list_ends(tx, timer.store)]
-    if await book.terms(REPORT_LATE, timer.store, {}) is None or not known or min(known) >= end:
+    first = await pulses.first_hour(timer.store, tx)
+    if await book.terms(REPORT_LATE, timer.store, {}) is None or first is None or first >= end:
         return
     editions = await tallies.list_changes(
         timer.store, start, tx.now + DAY, tx, kinds=["report"], subjects=[f"daily:{yesterday}"]

@@ -14,11 +14,21 @@ from services.alerts.handlers.raising import raise_once
 from services.alerts.rulebook import Rulebook, Terms
 from services.alerts.rules.running import DATA_MISSING
 from services.alerts.store import memory, pulses, standing
+from services.alerts.store.pulses import Last
 
 SILENT_TOPIC: Final = "traffic"
 """The topic whose silence is judged: shops are visited all day, but may go without an order for long."""
 ACTIVE: Final = timedelta(days=7)
 """A store without any event for so long is not watched."""
+SUSPECT: Final = timedelta(seconds=30)
+"""A topic that lags less needs no look at what the stores have set."""
+SHORTEST_MINUTES: Final = 5.0
+"""Nor does a silence that is shorter."""
+FIGURES: Final = "kpi"
+"""The topic of measured hours."""
+HOUR: Final = timedelta(hours=1)
+MEASURED_AFTER: Final = timedelta(minutes=10)
+"""An hour is measured 5 minutes after its end (D27), and told soon after."""
 TARGETED: Final = ("conversion.order_uv", "uv", "gmv", "orders_placed", "paid_amount")
 """A target for one of these has a store judged in its first days too (D38)."""
 
@@ -37,10 +47,10 @@ async def was_silent(of: str, start: datetime, end: datetime, book: Rulebook, tx
 async def _allowed(of: str, now: datetime, terms: Terms, tx: Transaction) -> float | None:
     """Minutes of silence that are still nothing to worry about; None where that is not known yet."""
     numbers = terms.numbers
-    known = [end for end in await pulses.list_ends(tx, of) if end[1] == SILENT_TOPIC]
-    if not known:
+    first = await pulses.first_hour(of, tx, topic=SILENT_TOPIC)
+    if first is None:
         return None
-    is_young = now - known[0][2] < timedelta(days=numbers["history_days"])
+    is_young = now - first < timedelta(days=numbers["history_days"])
     if is_young and not await _has_target(of, now, tx):
         return None
     minutes = await pulses.load_pulses(of, SILENT_TOPIC, silence.compared_hours(now), tx)
@@ -97,32 +107,48 @@ class Watch:
 async def find_missing(marks: Mapping[str, datetime | None], began: datetime, tx: Transaction) -> list[Missing]:
     """What is missing now. `marks`: how far each topic is complete; `began`: since when it can be known."""
     book, found = Rulebook(tx), []
-    ends: dict[str, dict[str, datetime]] = {}
-    for store, topic, _, last in await pulses.list_ends(tx):
-        ends.setdefault(store, {})[topic] = last
-    for store, known in sorted(ends.items()):
-        if tx.now - max(known.values()) > ACTIVE:
-            continue
-        late = await _late(store, marks, began, book, tx)
+    behind = {topic: max(began, mark) if mark else began for topic, mark in marks.items()}
+    suspects = {topic: mark for topic, mark in behind.items() if tx.now - mark > SUSPECT}
+    last: dict[str, dict[str, Last]] = {}
+    for one in await pulses.list_last(tx.now - ACTIVE, tx):
+        last.setdefault(one.store, {})[one.topic] = one
+    for store, topics in last.items():
+        late = await _late(store, suspects, marks, book, tx) if suspects else []
+        if not late:
+            late = await _unmeasured(store, began, book, tx)
         found += late
-        if SILENT_TOPIC in known and SILENT_TOPIC not in {one.topic for one in late}:
-            found += await _silent(store, known[SILENT_TOPIC], marks.get(SILENT_TOPIC), book, tx)
+        if SILENT_TOPIC in topics and SILENT_TOPIC not in {one.topic for one in late}:
+            found += await _silent(topics[SILENT_TOPIC], marks.get(SILENT_TOPIC), book, tx)
     return found
 
 
 async def _late(
-    of: str, marks: Mapping[str, datetime | None], began: datetime, book: Rulebook, tx: Transaction
+    of: str,
+    suspects: Mapping[str, datetime],
+    marks: Mapping[str, datetime | None],
+    book: Rulebook,
+    tx: Transaction,
 ) -> list[Missing]:
+    """Topics that lag behind the clock: whoever feeds or reads them does not."""
     terms = await book.terms(DATA_MISSING, of, {})
     if terms is None:
         return []
     limit = timedelta(minutes=terms.numbers["lag_minutes"])
-    behind = {topic: max(began, mark) if mark else began for topic, mark in marks.items()}
     return [
         Missing(of, topic, mark + limit, _late_figures(topic, marks[topic], tx.now - mark))
-        for topic, mark in sorted(behind.items())
+        for topic, mark in sorted(suspects.items())
         if tx.now - mark > limit
     ]
+
+
+async def _unmeasured(of: str, began: datetime, book: Rulebook, tx: Transaction) -> list[Missing]:
+    """All topics are there, and yet no hour is measured: whoever counts does not."""
+    last = await memory.last_hour(of, tx)
+    if last is None or tx.now - max(last, began - HOUR) <= HOUR + MEASURED_AFTER:
+        return []
+    if await book.terms(DATA_MISSING, of, {"topic": FIGURES}) is None:
+        return []
+    return [Missing(of, FIGURES, last + HOUR + MEASURED_AFTER, _late_figures(FIGURES, last, tx.now - last))]
 
 
 def _late_figures(topic: str, mark: datetime | None, lag: timedelta) -> dict[str, Any]:
@@ -137,17 +163,14 @@ def _late_figures(topic: str, mark: datetime | None, lag: timedelta) -> dict[str
     }
 
 
-async def _silent(
-    of: str, last_hour: datetime, mark: datetime | None, book: Rulebook, tx: Transaction
-) -> list[Missing]:
+async def _silent(one: Last, mark: datetime | None, book: Rulebook, tx: Transaction) -> list[Missing]:
     """Silence is only known as far as the topic is complete."""
-    terms = await book.terms(DATA_MISSING, of, {"topic": SILENT_TOPIC})
-    if terms is None or mark is None:
+    of, last = one.store, silence.last_minute({one.hour: one.minutes}, mark) if mark else None
+    quiet = (mark - last).total_seconds() / 60 if mark and last else 0.0
+    if mark is None or last is None or quiet <= SHORTEST_MINUTES:
         return []
-    minutes = await pulses.load_pulses(of, SILENT_TOPIC, [last_hour], tx)
-    last = silence.last_minute(minutes, mark)
-    quiet = (mark - last).total_seconds() / 60 if last else 0.0
-    if last is None or quiet <= terms.numbers["factor"] * terms.numbers["minimum_gap_minutes"]:
+    terms = await book.terms(DATA_MISSING, of, {"topic": SILENT_TOPIC})
+    if terms is None or quiet <= terms.numbers["factor"] * terms.numbers["minimum_gap_minutes"]:
         return []
     allowed = await _allowed(of, mark, terms, tx)
     if allowed is None or quiet <= allowed:

@@ -222,6 +222,15 @@ async def load_measured(
     return {(row.about, row.grain, row.ends_at): row.measures for row in rows}
 
 
+async def last_hour(store: str, tx: Transaction) -> datetime | None:
+    """The end of the last hour that was measured of a store; None where none was."""
+    query = select(func.max(MEASURED.c.ends_at)).where(
+        MEASURED.c.store == store, MEASURED.c.about == "", MEASURED.c.grain == "w1"
+    )
+    last: datetime | None = await tx.session.scalar(query)
+    return last
+
+
 async def load_parts(
     store: str, by: str, grain: str, ends: Collection[datetime], tx: Transaction
 ) -> dict[tuple[str, datetime], Mapping[str, int]]:

@@ -1,10 +1,11 @@
 """When events of a topic happened: a bit a minute, so that the order of arrival does not matter."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from libs.events.transaction import Transaction
 from services.alerts.tables import PULSE
@@ -36,10 +37,30 @@ async def load_pulses(store: str, topic: str, hours: Collection[datetime], tx: T
     return {row.hour: row.minutes for row in rows}
 
 
-async def list_ends(tx: Transaction, store: str | None = None) -> list[tuple[str, str, datetime, datetime]]:
-    """(store, topic, its first hour known, its last) of every store."""
-    query = select(PULSE.c.store, PULSE.c.topic, func.min(PULSE.c.hour), func.max(PULSE.c.hour))
-    if store is not None:
-        query = query.where(PULSE.c.store == store)
-    rows = await tx.session.execute(query.group_by(PULSE.c.store, PULSE.c.topic))
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last hour in which something happened on a topic of a store, with its minutes."""
+
+    store: str
+    topic: str
+    hour: datetime
+    minutes: int
+
+
+async def list_last(since: datetime, tx: Transaction) -> list[Last]:
+    """The last hour of every store and topic that had anything since then."""
+    newest = func.array_agg(aggregate_order_by(PULSE.c.minutes, PULSE.c.hour.desc()))
+    rows = await tx.session.execute(
+        select(PULSE.c.store, PULSE.c.topic, func.max(PULSE.c.hour), newest)
+        .where(PULSE.c.hour >= since)
+        .group_by(PULSE.c.store, PULSE.c.topic)
+        .order_by(PULSE.c.store, PULSE.c.topic)
+    )
+    return [Last(store, topic, hour, minutes[0]) for store, topic, hour, minutes in rows]
+
+
+async def first_hour(store: str, tx: Transaction, *, topic: str | None = None) -> datetime | None:
+    """The first hour that is known of a store (or one of its topics); None where nothing is."""
+    query = select(func.min(PULSE.c.hour)).where(PULSE.c.store == store)
+    first: datetime | None = await tx.session.scalar(query.where(PULSE.c.topic == topic) if topic else query)
+    return first
