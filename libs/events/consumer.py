@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
@@ -46,6 +47,8 @@ E = TypeVar("E", bound=Event)
 Handler = Callable[[Envelope[Any], Transaction], Awaitable[None]]
 BatchHandler = Callable[[Sequence[Envelope[Any]], Transaction], Awaitable[None]]
 Decode = Callable[[Record], Envelope[Any]]
+CountDiffering = Callable[[Mapping[tuple[str, str], int], Transaction], Awaitable[None]]
+"""Told how many repeats of a (store, topic) said something else, in the transaction of their batch."""
 
 MAX_RECORDS = 5_000
 STALL_LIMIT = timedelta(seconds=60)
@@ -154,11 +157,14 @@ class Consumer:
         reactions: Reactions,
         journal: Table | None = None,
         self_deduplicating: frozenset[str] = frozenset(),
+        count_differing: CountDiffering | None = None,
         decode: Decode = from_record,
         max_records: int = MAX_RECORDS,
         most_records: int | None = None,
     ) -> None:
         """`self_deduplicating`: topics whose handlers find repeats in their own rows; no `seen` rows are kept.
+
+        `count_differing` is told of repeats that say something else than what was accepted first (D1).
 
         `most_records`: what a batch may grow to while there is much to catch up with; without it, `max_records`.
         """
@@ -169,6 +175,7 @@ class Consumer:
         self.reactions = reactions
         self.journal = journal
         self.self_deduplicating = self_deduplicating
+        self.count_differing = count_differing
         self.decode = decode
         self.max_records = max_records
         self._appetite = Appetite(max_records, most_records) if most_records else None
@@ -329,9 +336,15 @@ class Consumer:
         for key, one in keyed:
             if key is not None:
                 first.setdefault(key, one)
-        unseen = await journals.remember(tx.session, self.tables.seen, first.keys())
+        said = {} if self.count_differing is None else {id(one): _said(key, one) for key, one in keyed if key}
+        unseen = await journals.remember(tx.session, self.tables.seen, {*first, *said.values()})
         fresh = [one for key, one in keyed if key is None or (key in unseen and first[key] is one)]
         _count_left_out(applied, "repeat", alive, fresh)
+        if self.count_differing is not None and len(fresh) < len(alive):
+            kept = {said[id(one)] for one in fresh if id(one) in said}
+            repeats = [one for key, one in keyed if key is not None and not (key in unseen and first[key] is one)]
+            differing = [one for one in repeats if said[id(one)] in unseen and said[id(one)] not in kept]
+            await self.count_differing(Counter((one.stream[1], one.record.topic) for one in differing), tx)
         return fresh
 
     def _identity(self, one: Arrived) -> bytes | None:
@@ -410,6 +423,11 @@ class Consumer:
     async def watermarks(self, tx: Transaction) -> dict[str, datetime | None]:
         """topic -> up to when everything accepted has been applied here."""
         return await load_watermarks(tx.session, self.tables.watermark, self.group)
+
+
+def _said(identity: bytes, one: Arrived) -> bytes:
+    """What stands for an event's content beside its identity."""
+    return identity[:8] + blake2b(identity + one.record.value, digest_size=8).digest()
 
 
 def _ahead(arrived: Sequence[Arrived], positions: Mapping[TopicPartition, int], applied: _Applied) -> list[Arrived]:

@@ -18,6 +18,7 @@ from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
 from services.kpi.nightly import prove_nightly
 from services.kpi.records import read_record
+from services.kpi.repeats import count_differing
 from services.kpi.settings import KpiSettings
 from services.kpi.windows import measure_windows
 
@@ -34,6 +35,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
             handlers.REACTIONS,
             journal=tables.JOURNAL,
             self_deduplicating=frozenset({"traffic"}),
+            count_differing=count_differing,
             decode=read_record,
             most_records=MOST_RECORDS,
         )

@@ -32,6 +32,8 @@ class TopicState:
     watermark: datetime | None
     lag_events: int | None
     held: Quarantined
+    differing: int = 0
+    """repeats that said something else than what was accepted first"""
 
     def lag(self, now: datetime) -> timedelta | None:
         """How far behind the clock it is; None before the first proven beat."""
@@ -47,6 +49,7 @@ class TopicState:
             "lag_events": self.lag_events,
             "quarantined": self.held.events,
             "quarantined_cents": self.held.cents,
+            "differing_repeats": self.differing,
         }
 
 
@@ -74,7 +77,10 @@ class Completeness:
             instant,
             tuple(
                 TopicState(
-                    topic.topic, None if topic.watermark is None else min(topic.watermark, instant), 0, topic.held
+                    topic.topic,
+                    None if topic.watermark is None else min(topic.watermark, instant),
+                    0,
+                    topic.held,
                 )
                 for topic in self.topics
             ),
@@ -100,9 +106,14 @@ class Progress:
         marks = await load_watermarks(session, EVENT_TABLES.watermark, CONSUMER)
         offsets = await questions.next_offsets(CONSUMER, session)
         held = await questions.quarantined(store, before, session)
+        differing = {} if before else await questions.differing(store, session)
         states = [
             TopicState(
-                topic, marks.get(topic), await self._lag(topic, offsets.get(topic, {})), held.get(topic, _NOTHING)
+                topic,
+                marks.get(topic),
+                await self._lag(topic, offsets.get(topic, {})),
+                held.get(topic, _NOTHING),
+                differing.get(topic, 0),
             )
             for topic in sorted(topics)
         ]

@@ -28,7 +28,7 @@ from services.kpi.entities.order import Member, Membership, Order
 from services.kpi.entities.sku import Fact as SkuFact
 from services.kpi.entities.sku import Sku
 from services.kpi.entities.touch import DIRECT, LOOK_BACK_US, Attribution, attribute
-from services.kpi.entities.visitor import IDLE_US, Day, Scope, Visit, scope_of
+from services.kpi.entities.visitor import IDENTITY_BYTES, IDLE_US, Day, Scope, Visit, scope_of
 from services.kpi.figures import (
     ABROAD,
     NUMBERS,
@@ -160,6 +160,8 @@ class Outcome:
     changes: list[Change]
     repeats: int
     buckets: BucketsOf
+    differing: Mapping[str, int]
+    """store -> repeats of visits that said something else than what was accepted first (D1)"""
 
     @property
     def cells(self) -> Cells:
@@ -231,6 +233,8 @@ class _Work:
         self.ask_causes: dict[Key, list[str]] = defaultdict(list)
         self.changes: list[Change] = []
         self.repeats = 0
+        self.differing: dict[str, int] = {}
+        """store -> repeats of visits that said something else"""
         self.crowd: dict[bytes, bool] = {}
         """events of crowded days -> whether they are new"""
 
@@ -320,22 +324,24 @@ class _Work:
     def _merge_visits(self, key: Key, visits: Sequence[Visit]) -> None:
         visitor, calendar = self.visitors[key], self.shops[key[0]].calendar
         fresh: dict[int, list[tuple[int, Visit]]] = {}
-        seen: dict[int, set[bytes]] = {}
+        seen: dict[int, dict[bytes, bytes]] = {}
         slot, ids = calendar.slot, visitor.ids
         for visit in visits:
             day, hour = slot(visit.us)
-            keys = seen.get(day)
+            keys, identity = seen.get(day), visit.key[:IDENTITY_BYTES]
             if keys is None:
-                keys = seen[day] = set()
+                keys = seen[day] = {}
                 fresh[day] = []
             if (
-                visit.key in keys
+                identity in keys
                 or ((ids or len(seen) > 1) and _known(visit, day, (ids, seen), calendar))
                 or self._known_in_crowd(key, visit)
             ):
                 self.repeats += 1
+                if _differs(visit.key, identity, seen, ids):
+                    self.differing[key[0]] = self.differing.get(key[0], 0) + 1
                 continue
-            keys.add(visit.key)
+            keys[identity] = visit.key
             fresh[day].append((hour, visit))
         for day, arrived in fresh.items():
             if not arrived:
@@ -750,11 +756,22 @@ class _Work:
         for change in self.changes:
             add_all(places, change.difference)
         buckets = BucketsOf({store: shop.calendar for store, shop in self.shops.items()})
-        return Outcome(places, self.changes, self.repeats, buckets)
+        return Outcome(places, self.changes, self.repeats, buckets, self.differing)
 
 
 def _identity(key: Key, visit: Visit) -> bytes:
-    return blake2b(f"{key[0]}\0{key[1]}\0".encode() + visit.key, digest_size=16).digest()
+    return blake2b(f"{key[0]}\0{key[1]}\0".encode() + visit.key[:IDENTITY_BYTES], digest_size=16).digest()
+
+
+def _differs(key: bytes, identity: bytes, seen: Mapping[int, Mapping[bytes, bytes]], ids: Mapping[int, bytes]) -> bool:
+    """Whether a repeat says something else than what was accepted first; of a machine's overflow it is not known."""
+    for keys in seen.values():
+        if identity in keys:
+            return keys[identity] != key
+    for known in ids.values():
+        if (place := known.find(identity)) >= 0:
+            return known[place : place + len(key)] != key
+    return False
 
 
 def _days_of(visits: Sequence[Visit], calendar: Calendar) -> set[int]:
@@ -775,7 +792,8 @@ def _known(visit: Visit, day: int, known: Sequence[Mapping[int, Collection[Any]]
         days.append(day - 1)
     if calendar.day_start(day + 1) * 1_000_000 - visit.us <= NEAR_MIDNIGHT_US:
         days.append(day + 1)
-    return any(visit.key in ids[one] for ids in known for one in days if one in ids)
+    identity = visit.key[:IDENTITY_BYTES]
+    return any(identity in ids[one] for ids in known for one in days if one in ids)
 
 
 async def _breathe(number: int) -> None:

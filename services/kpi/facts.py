@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from libs.events.codec import Envelope
+from libs.events.codec import Envelope, data_json
 from libs.events.contracts import (
     CampaignChanged,
     CampaignEnded,
@@ -200,7 +200,7 @@ def visit_of(envelope: Envelope[Any]) -> Visit:
     return Visit(
         microseconds(envelope.time),
         envelope.id,
-        visit_key(envelope.source, envelope.id),
+        visit_key(envelope.source, envelope.id, data_json(event)),
         flags,
         skus_of(event.sku, getattr(event, "lines", None)),
         (event.channel, event.source, event.campaign, event.device),

@@ -19,6 +19,7 @@ from services.kpi.leaves import EVENTS as LEAVES
 from services.kpi.marks import save_marks
 from services.kpi.recording import Recorded, record
 from services.kpi.records import Visited
+from services.kpi.repeats import save_differing
 from services.kpi.rows import PostgresRows, driver, lock_stores
 
 
@@ -39,6 +40,7 @@ async def fold_events(envelopes: Sequence[Envelope[Any]], tx: Transaction) -> No
     shops = await _save_documents(connection, facts, shops_before)
     outcome = await fold(facts.batch, PostgresRows(connection), shops, shops_before)
     buckets = BucketsOf({store: shop.calendar for store, shop in shops.items()})
+    await save_differing(connection, {(store, "traffic"): n for store, n in outcome.differing.items()})
     await record(connection, Recorded(outcome.cells, outcome.changes, facts.batch.imports), buckets, tx.now)
 
 

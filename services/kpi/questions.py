@@ -76,6 +76,12 @@ async def quarantined(store: str, before: datetime | None, session: AsyncConnect
     return {row.topic: Quarantined(int(row.events), int(row.cents)) for row in rows}
 
 
+async def differing(store: str, session: AsyncConnection) -> dict[str, int]:
+    """topic -> repeats that said something else than what was accepted first (D1)."""
+    rows = await session.execute(text("SELECT topic, events FROM kpi.differing WHERE store = :store"), {"store": store})
+    return {row.topic: row.events for row in rows}
+
+
 async def next_offsets(consumer: str, session: AsyncConnection) -> dict[str, dict[int, int]]:
     """topic -> partition -> the offset up to which this consumer has applied it."""
     rows = await session.execute(

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, ClassVar, Final
+from zlib import crc32
 
 import msgspec
 
@@ -18,7 +19,17 @@ from libs.events.codec import Envelope, from_record
 from libs.events.contracts import CartAdded, CartRemoved, CheckoutStarted, PageViewed, ProductFavorited
 from libs.events.lean import decoder
 from services.kpi.calendar import microseconds
-from services.kpi.entities.visitor import BOT, CART, CHECKOUT, FAVORITE, PRODUCT, STAFF, VIEW, Visit
+from services.kpi.entities.visitor import (
+    BOT,
+    CART,
+    CHECKOUT,
+    FAVORITE,
+    IDENTITY_BYTES,
+    PRODUCT,
+    STAFF,
+    VIEW,
+    Visit,
+)
 
 _COMMON: Final = ("visitor_id", "sku", "channel", "source", "campaign", "device", "is_bot", "is_staff", "experiment")
 _SHORTEST_TIME: Final = len("2024-07-01T10:00:00+08:00")
@@ -95,7 +106,7 @@ def _read_visit(record: Record) -> VisitEnvelope:
     visit = Visit(
         us,
         event_id,
-        visit_key(source, event_id),
+        visit_key(source, event_id, record.value),
         flags,
         skus_of(data.sku, data.lines if flags & VIEW == 0 else None),
         (data.channel, data.source, data.campaign, data.device),
@@ -126,9 +137,10 @@ def _instant(raw: bytes) -> tuple[datetime, int]:
     return instant, microseconds(instant)
 
 
-def visit_key(source: str, event_id: str) -> bytes:
-    """8 bytes that stand for an event's identity among those of its visitor."""
-    return blake2b(f"{source}\0{event_id}".encode(), digest_size=8).digest()
+def visit_key(source: str, event_id: str, content: bytes) -> bytes:
+    """8 bytes among those of its visitor: 6 stand for the event's identity, 2 for what it says."""
+    identity = blake2b(f"{source}\0{event_id}".encode(), digest_size=IDENTITY_BYTES).digest()
+    return identity + (crc32(content) & 0xFFFF).to_bytes(2, "big")
 
 
 def skus_of(sku: str | None, lines: Sequence[Any] | None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from libs.events.codec import Envelope
 from libs.events.journal import unpack
 from services.kpi.calendar import Calendar
 from services.kpi.engine import NEAR_MIDNIGHT_US, Outcome, Shop, fold
+from services.kpi.entities.visitor import IDENTITY_BYTES
 from services.kpi.facts import TRAFFIC_ORIGINS, Document, Facts, facts_of, traffic_origins
 from services.kpi.ledger import RowKey
 from services.kpi.marks import Marks
@@ -110,7 +111,7 @@ class Replay:
         known: set[tuple[str, str, str]] = set()
         for one in envelopes:
             if isinstance(one, VisitEnvelope):
-                identity = (one.store, one.data.visitor_id, one.data.visit.key)
+                identity = (one.store, one.data.visitor_id, one.data.visit.key[:IDENTITY_BYTES])
                 times = counted.get(identity)
                 if times is None:
                     counted[identity] = [one.data.visit.us]

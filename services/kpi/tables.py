@@ -258,6 +258,14 @@ QUARANTINED = Table(
     Column("quarantined_at", INSTANT, nullable=False),
 )
 
+DIFFERING = Table(
+    "differing",
+    METADATA,
+    Column("store", NAME, primary_key=True),
+    Column("topic", NAME, primary_key=True),
+    Column("events", BigInteger, nullable=False, comment="repeats that said something else than the first"),
+)
+
 STORE_START = Table(
     "store_start",
     METADATA,

@@ -21,6 +21,8 @@ MACHINE: Final = 10_000
 
 VIEW, CART, FAVORITE, CHECKOUT, PRODUCT = 1, 2, 4, 8, 16
 BOT, STAFF = 1, 2
+IDENTITY_BYTES: Final = 6
+"""Of the 8 bytes of an event's key those that stand for its identity; the others stand for its content (D1)."""
 
 Profile = tuple[str | None, str | None, str | None, str | None]
 """Channel, source, campaign, device."""
@@ -38,7 +40,7 @@ _BOTS, _STAFF = NUMBERS["excluded_bots"], NUMBERS["excluded_staff"]
 
 
 class Visit(NamedTuple):
-    """One traffic event, as far as figures need it. `key` is 8 bytes of its identity."""
+    """One traffic event, as far as figures need it. `key` is 8 bytes: identity, then content."""
 
     us: int
     id: str

@@ -135,6 +135,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("ended_at IS NULL AND ends_at IS NOT NULL"),
     )
     op.create_table(
+        "differing",
+        sa.Column("store", sa.Text(collation="C"), nullable=False),
+        sa.Column("topic", sa.Text(collation="C"), nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False, comment="repeats that said something else than the first"),
+        sa.PrimaryKeyConstraint("store", "topic", name=op.f("pk_differing")),
+        schema="kpi",
+    )
+    op.create_table(
         "document",
         sa.Column("store", sa.Text(collation="C"), nullable=False),
         sa.Column(
@@ -430,6 +438,7 @@ def upgrade() -> None:
         "correction",
         "customer",
         "definition",
+        "differing",
         "document",
         "figure",
         "figure_delta",
