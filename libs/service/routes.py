@@ -291,10 +291,13 @@ def decode_json(content: bytes) -> Any:
         raise InvalidBody(error.message, errors=[fault(error.pointer, "invalid_json", error.message)]) from error
 
 
-def validate(adapter: TypeAdapter[Any], raw: bytes, decoded: Any) -> Any:
-    """The model of a body that is strict JSON already. Raises Validation with pointers."""
+def validate(adapter: TypeAdapter[Any], raw: bytes, decoded: Any, *, is_foreign: bool = False) -> Any:
+    """The model of a body that is strict JSON already. Raises Validation with pointers.
+
+    `is_foreign`: another program's own format, of which we read a part; unknown fields are not ours to refuse.
+    """
     try:
-        return adapter.validate_json(raw, strict=True, extra="forbid")
+        return adapter.validate_json(raw, strict=True, extra="ignore" if is_foreign else "forbid")
     except ValidationError as error:
         raise problems.of_body(error.errors(include_url=False, include_input=False), decoded) from error
     except RecursionError as error:

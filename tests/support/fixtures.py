@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -106,7 +107,19 @@ def require_kafka() -> None:
     missing = missing_for_kafka()
     if not missing:
         return
-    message = f"no real Kafka broker: {', '.join(missing)} not found (Debian: openjdk-17-jre-headless, maven)"
+    leave_out(f"no real Kafka broker: {', '.join(missing)} not found (Debian: openjdk-17-jre-headless, maven)")
+
+
+def require_program(name: str, package: str) -> str:
+    """The path of a program of Debian's; skip where it is missing, as `require_kafka` does."""
+    found = shutil.which(name)
+    if found is None:
+        leave_out(f"no {name} (Debian: {package})")
+    return found
+
+
+def leave_out(message: str) -> NoReturn:
+    """Skip; a failure where CI=true."""
     if os.environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(message, pytrace=False)
     pytest.skip(message)

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.responses import Response
 
 from libs.events.contracts.base import Instant
 from libs.events.transaction import Transaction
 from libs.service.call import Answer, Call
 from libs.service.privacy import mask_text
-from libs.service.routes import Router
+from libs.service.routes import Router, decode_json, validate
 from services.alerts.channels.alertmanager import fingerprint
 from services.alerts.channels.wording import cut, one_line
 from services.alerts.domain.incidents import Finding, matter_key
@@ -36,7 +36,6 @@ class TechnicalAlert(Theirs):
     labels: Labels
     annotations: Labels = Field(default_factory=dict)
     startsAt: Instant  # noqa: N815 - Alertmanager's own name
-    endsAt: Instant | None = None  # noqa: N815
 
     @property
     def about(self) -> dict[str, str]:
@@ -62,13 +61,24 @@ class AlertGroup(Theirs):
     alerts: Annotated[list[TechnicalAlert], Field(max_length=1000)]
 
 
+_GROUP = TypeAdapter(AlertGroup)
+_SCHEMA = {
+    "type": "object",
+    "description": "The webhook payload of Alertmanager, version 4",
+    "required": ["version", "alerts"],
+    "properties": {"version": {"const": "4"}, "alerts": {"type": "array", "items": {"type": "object"}}},
+}
+_DESCRIBED = {"requestBody": {"content": {"application/json": {"schema": _SCHEMA}}, "required": True}}
+
+
 def alertmanager_routes() -> Router:
     """The one route that Alertmanager calls."""
     router = Router(tag="alertmanager")
 
-    @router.post("/v1/alertmanager", scope="alerts:write")
-    async def take_alerts(body: AlertGroup, call: Call) -> Response:
+    @router.post("/v1/alertmanager", scope="alerts:write", raw=True, openapi_extra=_DESCRIBED)
+    async def take_alerts(call: Call) -> Response:
         """Open an incident for what fires, and have recovered what is resolved. Any call may come again."""
+        body: AlertGroup = validate(_GROUP, call.content, decode_json(call.content), is_foreign=True)
 
         async def take(tx: Transaction) -> Answer:
             for alert in sorted(body.alerts, key=lambda alert: alert.about["fingerprint"]):
@@ -83,8 +93,7 @@ def alertmanager_routes() -> Router:
 async def _take(alert: TechnicalAlert, store: str, tx: Transaction) -> None:
     key = matter_key(TECHNICAL, alert.about)
     if alert.status == "resolved":
-        ended = min(alert.endsAt or tx.now, tx.now)
-        await recovered(store, key, [TECHNICAL.id], ended, tx)
+        await recovered(store, key, [TECHNICAL.id], tx.now, tx)
     elif not await _is_known(store, key, tx):
         severity, since = alert.labels.get("severity", ""), alert.startsAt.isoformat()
         figures = {"title": alert.title, "severity": severity, "since": since}
