@@ -26,7 +26,8 @@ class Counter:
     clock: Clock
     store: str
     told: int = 0
-    applied: set[tuple[str, int, int]] = field(default_factory=set)
+    applied: dict[tuple[str, int], int] = field(default_factory=dict)
+    """(topic, partition) -> the next offset to apply"""
 
     async def post(self, *events: Json) -> httpx2.Response:
         """A batch through the front door, not consumed yet."""
@@ -66,15 +67,18 @@ class Counter:
         runtime = self.desk.runtime
         async with advisory_lock(runtime.engine, "relay:alerts", role="alerts_worker") as connection:
             await runtime.relay._drain(connection)
-        fresh: list[Record] = []
-        for topic in ("service", "policy"):
-            for record in await self.desk.records(topic):
-                place = (record.topic, record.partition, record.offset)
-                if place not in self.applied:
-                    self.applied.add(place)
-                    fresh.append(record)
+        fresh = [record for topic in ("service", "policy") for record in await self._fresh(topic)]
         if fresh:
             await runtime.consumers[0].apply(fresh)
+
+    async def _fresh(self, topic: str) -> list[Record]:
+        bus, found = self.desk.runtime.bus, []
+        for partition, (_, end) in (await bus.bounds(topic)).items():
+            begin = self.applied.get((topic, partition), 0)
+            if end > begin:
+                found += await bus.read(topic, partition, begin, end - begin)
+            self.applied[topic, partition] = end
+        return found
 
     async def pass_time(self, *, known: timedelta | None = None, **by: float) -> None:
         """Time passes, and everything up to then (or to `known` ago) is known."""
