@@ -21,6 +21,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "docs/reference/kpis.md": pages.kpis,
     "docs/reference/rules.md": pages.rules,
     "docs/reference/metrics.md": pages.metrics,
+    "docs/reference/proofs.md": pages.proofs,
     "docs/reference/commands.md": pages.commands,
 }
 

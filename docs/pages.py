@@ -15,6 +15,7 @@ from cli.local.topology import SERVICES
 from cli.main import app as opswire
 from cli.settings_catalogue import settings_class
 from docs import kpi_page, rules_page
+from docs import proofs as proofs_page
 from libs.events.contracts import EVENTS, TOPICS
 from libs.events.contracts.base import EVERY_TOPIC
 from libs.service.runtime import Runtime
@@ -62,6 +63,11 @@ def metrics() -> str:
     )
     rows = [[f"`{family.name}`", family.type, family.documentation] for family in families]
     return _page("Metrics", _table(("metric", "kind", "what"), rows))
+
+
+def proofs() -> str:
+    """Promise -> test -> twin."""
+    return _page("Promises and their tests", proofs_page.page())
 
 
 def commands() -> str:

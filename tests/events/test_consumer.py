@@ -17,6 +17,7 @@ from libs.events.consumer import Consumer, Reactions, on
 from libs.events.contracts import PaymentFailed
 from libs.events.dead_letters import described, requeued
 from libs.events.failures import Stop, Transient
+from libs.events.parking import Tally
 from libs.events.transaction import Transaction
 from tests.events.witness import JOURNAL, START, TABLES, Witness, beat, event, running_witness
 
@@ -111,6 +112,15 @@ async def test_a_store_that_floods_is_parked_and_the_others_are_served(witness: 
             await session.execute(text("SELECT store, type FROM witness.parking WHERE parked_at IS NOT NULL"))
         ).all()
     assert [tuple(row) for row in parked] == [("bad", "payment.failed.v1")]
+
+
+async def test_without_the_limit_a_flood_is_never_parked(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sabotage twin: every event of the flood is tried, one by one, and so is the good one behind it."""
+    monkeypatch.setattr(Tally, "_over", lambda _tally: False)
+    await witness.publish(*(event(n, store="bad", reason="poison") for n in range(120)))
+    await witness.publish(event(500, store="bad"), event(501, store="good"))
+    await witness.catch_up(witness.consumer())
+    assert await witness.witnessed() == ["o-500", "o-501"]
 
 
 async def test_floods_of_several_stores_stop_the_partition(witness: Witness) -> None:

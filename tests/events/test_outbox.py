@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.events.bus import BusRefused, BusUnavailable, Message
 from libs.events.codec import from_record
 from libs.events.contracts import TopicBeat
-from libs.events.outbox import Relay, emptied
+from libs.events.outbox import Relay, emptied, waiting_message
 from libs.events.transaction import Transactions, utc_now
 from tests.events.witness import TABLES, Witness, event, running_witness
 
@@ -129,14 +131,51 @@ async def test_a_relay_that_dies_before_deleting_repeats_and_the_identity_stays(
     await emit(witness, 1)
     async with witness.engine.connect() as session:
         row = (await session.execute(text("SELECT topic, key, value, headers FROM witness.outbox"))).one()
-    from libs.events.outbox import waiting_message
-
     await witness.bus.publish([waiting_message(row)])
     async with relaying(witness):
         await until_sent(witness)
     envelopes = [e for e in map(from_record, await witness.records()) if not isinstance(e.data, TopicBeat)]
     assert len(envelopes) == 2
     assert len({(e.store, e.source, e.id) for e in envelopes}) == 1
+
+
+async def test_a_relay_that_deletes_first_and_dies_loses_what_it_was_to_publish(
+    witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sabotage twin: publish and delete change places."""
+
+    async def die(_messages: object) -> None:
+        raise BusRefused("killed here")
+
+    async def delete_first(relay: Relay, connection: AsyncConnection) -> datetime:
+        rows = (await connection.execute(text("SELECT * FROM witness.outbox"))).all()
+        await connection.execute(text("DELETE FROM witness.outbox"))
+        await relay.bus.publish([waiting_message(row) for row in rows])
+        return relay.clock()
+
+    await emit(witness, 1)
+    with monkeypatch.context() as sabotage:
+        sabotage.setattr(witness.bus, "publish", die)
+        sabotage.setattr(Relay, "_drain", delete_first)
+        with pytest.raises(BusRefused):
+            await relay_of(witness).run()
+    async with relaying(witness):
+        await until_sent(witness)
+    assert await orders_on_the_bus(witness) == []
+
+
+async def test_the_relay_as_it_is_loses_nothing_there(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def die(_messages: object) -> None:
+        raise BusRefused("killed here")
+
+    await emit(witness, 1)
+    with monkeypatch.context() as killed:
+        killed.setattr(witness.bus, "publish", die)
+        with pytest.raises(BusRefused):
+            await relay_of(witness).run()
+    async with relaying(witness):
+        await until_sent(witness)
+    assert await orders_on_the_bus(witness) == ["o-1"]
 
 
 async def test_a_bus_that_is_away_delays_and_loses_nothing(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:

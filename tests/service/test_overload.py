@@ -226,3 +226,14 @@ async def test_at_ten_times_the_load_goodput_stays_and_waiting_is_short_once_the
     await service.run(5, 300)
     assert service.refused == before
     assert max(wait for at, wait in service.waits if at > calm) < 0.1
+
+
+async def test_behind_a_door_that_never_narrows_ten_times_the_load_waits_for_seconds(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sabotage twin of the test above: the same load, and the burst alone is refused."""
+    monkeypatch.setattr(Gate, "_too_slow", lambda _gate: False)
+    service = Simulation(Gate(concurrency=8, burst=512, queue_seconds=0.8, clock=clock), clock, work_seconds=0.02)
+    await service.run(15, 4000)
+    late_waits = sorted(wait for at, wait in service.waits if at > clock.now - 5)
+    assert late_waits[int(len(late_waits) * 0.99)] > 1.0
