@@ -153,7 +153,7 @@ async def test_500_connections_at_once_are_served(loaded: Callable[..., Load]) -
 @pytest.mark.soak
 @pytest.mark.timeout(400)
 async def test_ten_times_the_load_is_refused_in_time_and_the_rest_is_served(loaded: Callable[..., Load]) -> None:
-    """One good round of three is enough: a machine has its moments, a service that queues or starves has no good one."""
+    """One good round of three is enough: a machine has its moments, a service that queues has no good one."""
     load = loaded(f"/v1/slow?seconds={WORK_SECONDS}", OPSWIRE_CONCURRENCY=str(WORKERS))
     broken: list[list[str]] = []
     while [] not in broken and len(broken) < ROUNDS:
