@@ -51,7 +51,7 @@ _CHECKS = {
     """,
     "a clock that is over, late or paused waits for no time": """
         SELECT store, conversation_id || ' ' || policy || ' ' || kind, 'no timer', timer_at::text FROM alerts.clock
-        WHERE state <> 'running' AND timer_at IS NOT NULL
+        WHERE state <> 'running' AND timer_at > '1970-01-01T00:00:00Z'
     """,
     "a clock is judged once its time is surely past": """
         SELECT c.store, c.conversation_id || ' ' || c.policy || ' ' || c.kind, 'judged',

@@ -12,7 +12,7 @@ from services.alerts.tables import SHARED
 
 CONSUMER = "alerts"
 TOPIC = "service"
-AT_ONCE = 200
+AT_ONCE = 100
 
 
 async def judge(transactions: Transactions) -> None:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from services.alerts.desk.handlers.measuring import MOST_SPOKEN_OF
 from services.alerts.desk.store import conversations
 from services.alerts.invariants import violations
 from tests.alerts.desk.counter import Counter
@@ -47,3 +48,15 @@ async def test_what_must_hold_of_clocks_holds_after_a_day_at_the_counter(counter
     async with counter.desk.runtime.engine.connect() as session:
         found = await violations(session)
     assert [one for one in found if "clock" in one.invariant or "conversation" in one.invariant] == []
+
+
+async def test_of_a_file_that_is_brought_in_breaches_are_said_piece_by_piece(counter: Counter) -> None:
+    late = {"conversation_id": "late"}
+    others = [counter.opened(-3, conversation_id=f"c-{n}") for n in range(MOST_SPOKEN_OF)]
+    await counter.tell(counter.opened(-30, **late), counter.replied(-1, **late), *others)
+    assert (await counter.clocks(conversation="late"))[0]["state"] == "breached"
+    assert await counter.incidents() == []
+    await counter.pass_time(seconds=1)
+    (incident,) = await counter.incidents()
+    assert incident["about"]["conversation_id"] == "late"
+    assert incident["recovered_at"] is not None

@@ -11,13 +11,18 @@ from libs.events.transaction import Transaction
 from services.alerts.desk.domain.clocks import Clock, State, blame, measure
 from services.alerts.desk.domain.hours import ServiceHours
 from services.alerts.desk.domain.log import Log
-from services.alerts.desk.domain.policies import Kind, Rulers, ServiceClass
+from services.alerts.desk.domain.policies import BEGINNING, Kind, Rulers, ServiceClass
 from services.alerts.desk.domain.rounding import whole_seconds
-from services.alerts.desk.domain.standing import NOTHING, Act, Moment, Standing, of_clock, stand
+from services.alerts.desk.domain.standing import NOTHING, Act, Moment, Said, Standing, of_clock, stand
 from services.alerts.desk.handlers.alerting import Matter, in_words, say
 from services.alerts.desk.store import conversations as kept
 from services.alerts.desk.store.conversations import ClockKey, KeptClock, KeptConversation, Key
 from services.alerts.desk.store.rulers import load_rulers
+
+MOST_SPOKEN_OF = 200
+"""Conversations of one transaction of which something is said: each saying costs several statements."""
+AT_ONCE = BEGINNING
+"""The timer of a clock of which something is to be said still."""
 
 Causes = Mapping[Key, Envelope[Any]]
 """The event that each conversation is measured anew for, where there is one."""
@@ -35,7 +40,11 @@ class _Writes:
 async def measure_anew(
     touched: Mapping[Key, KeptConversation], tx: Transaction, *, causes: Causes, judged_until: datetime | None = None
 ) -> None:
-    """Measure these (locked) conversations; `judged_until` judges running clocks up to then, else as far as before."""
+    """Measure these (locked) conversations; `judged_until` judges running clocks up to then, else as far as before.
+
+    Of very many at once (a file is brought in) what is to be said is left to the ticker, which says it piece by piece.
+    """
+    speaks = len(touched) <= MOST_SPOKEN_OF
     logs = await kept.load_logs(touched, tx)
     clocks = await kept.load_clocks(touched, tx)
     books = {store: await load_rulers(store, tx) for store in sorted({store for store, _ in touched})}
@@ -44,7 +53,8 @@ async def measure_anew(
         before = touched[key]
         known_until = max(before.known_until, judged_until or before.known_until)
         tx.cause = causes.get(key)
-        await _measure(_Case(key, logs[key], books[key[0]], before, known_until), clocks[key], writes, tx)
+        case = _Case(key, logs[key], books[key[0]], before, known_until, speaks)
+        await _measure(case, clocks[key], writes, tx)
     tx.cause = None
     await kept.save_conversations(writes.conversations, tx)
     await kept.save_clocks(writes.clocks, tx)
@@ -60,6 +70,11 @@ class _Case:
     rules: Rulers
     before: KeptConversation
     known_until: datetime
+    speaks: bool
+
+    def standing(self, clock: Clock, said: Said, now: datetime) -> Standing:
+        standing = stand(of_clock(clock), said, self.moment(now))
+        return standing if self.speaks or not standing.acts else Standing(said, (), AT_ONCE)
 
     def moment(self, now: datetime) -> Moment:
         return Moment(self.known_until, self.before.settled_at, now, self.before.imported)
@@ -74,7 +89,7 @@ async def _measure(case: _Case, known: Mapping[ClockKey, KeptClock], writes: _Wr
     version = case.before.version
     for clock in clocks:
         old = known.get(clock.key)
-        standing = stand(of_clock(clock), old.said if old else NOTHING, case.moment(tx.now))
+        standing = case.standing(clock, old.said if old else NOTHING, tx.now)
         is_news = old is None or old.told != kept.told_of(clock)
         if is_news and clock.judges:
             version += 1
