@@ -49,6 +49,10 @@ class Rulebook:
         kept = await self._kept(of)
         return terms_of(rule, kept, {**about, "category": category} if category else about)
 
+    async def has_parts(self, rule: Rule, of: str) -> bool:
+        """Whether the store has set the rule for some part of it."""
+        return any(d.kind == "rule" and d.key == rule.id and d.scope for d in await self._kept(of))
+
     async def zone(self, of: str) -> ZoneInfo:
         """The store's time zone; UTC where the store is not known."""
         info = await self._store(of)

@@ -14,7 +14,7 @@ from services.alerts.domain.incidents import Finding
 from services.alerts.handlers.moves import Moves
 from services.alerts.handlers.raising import Ended, end_all, raise_once
 from services.alerts.handlers.spending import judge_budget
-from services.alerts.handlers.wording import judge_words
+from services.alerts.handlers.wording import find_words
 from services.alerts.rulebook import Rulebook, Terms
 from services.alerts.rules import Verdict
 from services.alerts.rules.figures import CAMPAIGN_BEHIND_PLAN
@@ -41,7 +41,7 @@ async def take_plans(events: Sequence[Envelope[Any]], tx: Transaction) -> None:
         book = Rulebook(tx)
         await _check_prices(event, book, tx)
         words = {"theme": event.data.theme, "offer": event.data.offer}
-        await judge_words(event, {"campaign": event.data.campaign}, words, book, tx)
+        await end_all(await find_words(event, {"campaign": event.data.campaign}, words, book, tx), tx)
         await _set_deadlines(event, book, tx)
         await judge_budget(event.store, event.data.campaign, event.time, book, tx)
     tx.cause = None

@@ -22,7 +22,7 @@ from libs.events.transaction import Transaction
 from services.alerts import texts
 from services.alerts.domain.incidents import Finding
 from services.alerts.domain.orders import Followed, follow, mismatch, open_lines
-from services.alerts.handlers.moves import Moves
+from services.alerts.handlers.moves import Moves, is_backfill
 from services.alerts.handlers.raising import Ended, end_all, raise_once
 from services.alerts.handlers.rates import judge_rates
 from services.alerts.handlers.remembering import hour_of
@@ -72,7 +72,8 @@ async def _judge_money(
 ) -> None:
     book = Rulebook(tx)
     money = (PaymentSucceeded, RefundIssued, OrderCancelled)
-    last = {_key(event): event for event in events if isinstance(event.data, money)}
+    heard = [event for event in events if isinstance(event.data, money) and not is_backfill(event, tx.now)]
+    last = {_key(event): event for event in heard}
     ended = []
     for key, event in last.items():
         is_wrong = await _money_figures(key, after[key], book)

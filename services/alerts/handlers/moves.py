@@ -1,6 +1,6 @@
 """What a batch of events does to deadlines, gathered and then written at once."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from libs.events.codec import Envelope
@@ -11,7 +11,12 @@ from services.alerts.store import timers
 from services.alerts.store.timers import Timer
 
 BACKFILL: Final = timedelta(hours=1)
-"""Imported facts older than this start no clock (D6)."""
+"""Imported facts older than this start no clock and raise no alert one by one (D6)."""
+
+
+def is_backfill(event: Envelope[Any], now: datetime) -> bool:
+    """Whether it was brought by an import long after it happened."""
+    return event.import_id is not None and now - event.time > BACKFILL
 
 
 class Moves:
@@ -24,7 +29,7 @@ class Moves:
 
     def start(self, event: Envelope[Any], timer: Timer) -> None:
         """Start a deadline, or set a running one anew."""
-        if event.import_id is None or self._tx.now - event.time <= BACKFILL:
+        if not is_backfill(event, self._tx.now):
             self._timers[timer.store, timer.rule, timer.key] = timer
 
     def stop(

@@ -10,6 +10,7 @@ from libs.events.contracts import ComplaintFiled
 from libs.events.transaction import Transaction, Transactions
 from services.alerts import texts
 from services.alerts.domain.incidents import Finding
+from services.alerts.handlers.moves import is_backfill
 from services.alerts.handlers.raising import Ended, end_all, raise_once
 from services.alerts.rulebook import Rulebook
 from services.alerts.rules import Comparison, Verdict
@@ -25,8 +26,6 @@ COUNTED: Final[Mapping[str, Comparison]] = {
 }
 """What is counted -> the rule about its rate."""
 NOTHING: Final = Count(0, 0)
-STALE: Final = timedelta(hours=1)
-"""A backfill is not judged refund by refund: what is older than this when it comes waits for the next look."""
 
 
 async def judge_complaints(events: Sequence[Envelope[ComplaintFiled]], tx: Transaction) -> None:
@@ -38,7 +37,7 @@ async def judge_rates(touched: Mapping[tuple[str, str], Envelope[Any]], tx: Tran
     """Judge the SKUs, by (store, SKU), with the event that touched each."""
     book = Rulebook(tx)
     for (store, name), event in sorted(touched.items()):
-        if event.import_id and tx.now - event.time > STALE:
+        if is_backfill(event, tx.now):
             continue
         tx.cause = event
         sku = await memory.load_sku(store, name, tx)

@@ -40,16 +40,9 @@ _LISTING = ("kind", "title", "category", "price_cents", "cost_cents", "lead_days
 _CHANGED = (("price", "price_cents"), ("title", "title"), ("image", "image_url"))
 
 
-async def list_sku(event: Envelope[SkuListed], tx: Transaction) -> None:
-    """Remember a SKU, and that it went on sale."""
+async def list_sku(event: Envelope[Any], tx: Transaction) -> None:
+    """Remember what a SKU is, at once: an alert in the same batch names it."""
     await memory.save_sku(event.store, event.data.sku, _listing(event.data), event.time, tx)
-    await tallies.add_changes([_change(event, "listed")], tx)
-
-
-async def delist_sku(event: Envelope[SkuDelisted], tx: Transaction) -> None:
-    """Remember that a SKU went off sale."""
-    await memory.save_sku(event.store, event.data.sku, _listing(event.data), event.time, tx)
-    await tallies.add_changes([_change(event, "delisted")], tx)
 
 
 async def change_sku(event: Envelope[SkuChanged], tx: Transaction) -> None:
@@ -164,6 +157,8 @@ async def count_events(events: Sequence[Envelope[Any]], tx: Transaction) -> None
 # what was changed
 
 _NOTED: Mapping[type[Any], tuple[str, tuple[str, ...]]] = {
+    SkuListed: ("listed", ()),
+    SkuDelisted: ("delisted", ()),
     StockSoldOut: ("sold_out", ()),
     StockBackIn: ("back_in", ("available",)),
 }
@@ -180,7 +175,7 @@ async def note_changes(events: Sequence[Envelope[Any]], tx: Transaction) -> None
 
 REACTIONS = (
     on(SkuListed, list_sku),
-    on(SkuDelisted, delist_sku),
+    on(SkuDelisted, list_sku),
     on(SkuChanged, change_sku),
     on(TargetSet, keep_target),
     on_batch((StockLevel,), keep_levels),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import delete, or_, select, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
@@ -25,6 +25,8 @@ class Timer:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
+AT_ONCE: Final = 5_000
+"""A statement takes 32,767 arguments at most, and a key has three."""
 _COLUMNS = tuple(TIMER.c[name] for name in Timer.__dataclass_fields__)
 _KEY = tuple_(TIMER.c.store, TIMER.c.rule, TIMER.c.key)
 
@@ -48,8 +50,9 @@ def _row(timer: Timer) -> dict[str, Any]:
 
 async def stop_timers(keys: Sequence[tuple[str, str, str]], tx: Transaction) -> None:
     """End deadlines, by (store, rule, key); those that do not run are left out."""
-    if keys:
-        await tx.session.execute(delete(TIMER).where(_KEY.in_(sorted(set(keys)))))
+    wanted = sorted(set(keys))
+    for begin in range(0, len(wanted), AT_ONCE):
+        await tx.session.execute(delete(TIMER).where(_KEY.in_(wanted[begin : begin + AT_ONCE])))
 
 
 async def take_due(
