@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import config, dead, keys, stores
+from cli import channels, config, dead, keys, stores
 from cli.demo.command import demo
 from cli.doctor import doctor
 from cli.importers.command import app as importers
@@ -31,6 +31,7 @@ app.command("config")(config.show)
 app.add_typer(importers, name="import")
 app.add_typer(stores.app, name="stores")
 app.add_typer(keys.app, name="keys")
+app.add_typer(channels.app, name="channels")
 app.add_typer(dead.app, name="dead")
 
 
