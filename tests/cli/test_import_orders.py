@@ -127,3 +127,16 @@ async def test_a_file_that_is_none_is_told_so(run: Any, tmp_path: Path, name: st
     file.write_bytes(content)
     done = await run(str(file))
     assert (done.code, said in done.err) == (1, True), done.err
+
+
+async def test_an_order_from_the_future_shows_with_its_money_in_the_completeness(
+    run: Any, platform: Platform, tmp_path: Path
+) -> None:
+    """Quarantined, not lost: nobody counts it, everybody can see it (D5, D64)."""
+    file = tmp_path / "orders.csv"
+    file.write_text(table("e-1") + "e-2,2034-06-01 10:00,2034-06-01 10:05,A001,1,78.50,天猫\n")
+    done = (await run(str(file), "--json")).good().json
+    assert (done["new"], done["quarantined_count"]) == (1, 1)
+    answer = await platform.client("kpi").get("/v1/completeness", params={"store": "demo"})
+    (orders,) = [topic for topic in answer.json()["topics"] if topic["topic"] == "orders"]
+    assert (orders["quarantined"], orders["quarantined_cents"]) == (1, 7_850)
