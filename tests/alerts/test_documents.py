@@ -9,6 +9,8 @@ from libs.events.contracts import PolicyChanged
 from services.alerts import documents
 from services.alerts.domain.documents import policy_id
 from services.alerts.domain.policies import POLICIES
+from services.inventory.domain import policy as inventory
+from services.orders.domain import policies as orders
 from tests.alerts.conftest import Clock, items, put
 from tests.support.desk import Desk
 
@@ -148,3 +150,12 @@ def test_a_scope_that_no_id_may_contain_still_gives_one_id_a_scope() -> None:
     ids = {policy_id("rule", "low_stock", {"category": name}) for name in ("连衣裙", "裤子")}
     assert len(ids) == 2
     assert all(len(name) <= 128 and name.isascii() for name in ids)
+
+
+def test_every_policy_that_another_service_follows_can_be_set_and_has_the_same_default() -> None:
+    defaults = {policy.kind: policy.default for policy in POLICIES}
+    followed = orders.policies_of(defaults)
+    assert set(defaults) >= orders.KINDS
+    assert followed == orders.Policies()
+    assert defaults[inventory.SLOW_MOVER_DAYS] == inventory.DEFAULT_SLOW_DAYS
+    assert inventory.HIDE_SAFETY in defaults

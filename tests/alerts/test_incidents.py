@@ -125,6 +125,14 @@ async def test_what_is_acknowledged_does_not_go_up(shop: Desk, clock: Clock) -> 
     assert [e.rule for e in await emitted(shop, AlertRecovered)] == ["incident_unacknowledged"]
 
 
+async def test_the_hour_runs_from_when_the_problem_began(shop: Desk, clock: Clock) -> None:
+    await shop.tell(StockRanLow(sku="A001", available=9, safety=10), at=clock.now - timedelta(minutes=50))
+    clock.turn(minutes=9)
+    assert await keep_time(shop.runtime.worker) == 0
+    clock.turn(minutes=1)
+    assert await keep_time(shop.runtime.worker) == 1
+
+
 async def test_two_processes_that_look_at_once_send_it_up_once(shop: Desk, clock: Clock) -> None:
     await hire(shop, "chen", "lead")
     for sku in ("A001", "A002", "A003"):

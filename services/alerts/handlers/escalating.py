@@ -39,7 +39,7 @@ async def _escalate_one(tx: Transaction) -> bool:
 
 
 async def _escalate(incident: Incident, tx: Transaction) -> None:
-    again_at = await escalation_time(incident.store, incident.about, tx)
+    again_at = await escalation_time(incident.store, incident.about, tx.now, tx)
     known = await circumstances(incident.rule, incident.about, incident.store, tx)
     if again_at is None or known.mute is not None:
         await incidents.save_incident(replace(incident, escalate_at=again_at), tx)

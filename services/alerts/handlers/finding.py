@@ -16,7 +16,7 @@ from services.alerts.evidence import shown
 from services.alerts.handlers.muting import circumstances
 from services.alerts.routing import add_notifications
 from services.alerts.rulebook import Rulebook
-from services.alerts.rules import RULE
+from services.alerts.rules import RULE, About
 from services.alerts.store import incidents
 from services.alerts.wire import incident_title
 
@@ -61,15 +61,21 @@ async def _opening(finding: Finding, of: str, tx: Transaction) -> Opening:
         incident_id=f"inc_{uuid7(tx.now)}",
         previous=previous,
         owner=people.owner_for(finding.rule.role, tx.now),
-        escalate_at=await escalation_time(of, finding.about, tx),
+        escalate_at=await escalation_time(of, finding.about, finding.at, tx),
         cause_due_at=await _cause_due_at(finding, of, tx),
     )
 
 
-async def escalation_time(of: str, about: Any, tx: Transaction) -> datetime | None:
-    """When an incident that nobody acknowledges goes up; None where the store does not want it."""
+async def escalation_time(of: str, about: About, since: datetime, tx: Transaction) -> datetime | None:
+    """When an incident that nobody acknowledges goes up; None where the store does not want it.
+
+    The limit runs `since` the problem began (D62); where that is over already, from now.
+    """
     terms = await Rulebook(tx).terms(RULE["incident_unacknowledged"], of, about)
-    return tx.now + timedelta(minutes=terms.numbers["minutes"]) if terms else None
+    if terms is None:
+        return None
+    limit = timedelta(minutes=terms.numbers["minutes"])
+    return since + limit if since + limit > tx.now else tx.now + limit
 
 
 async def _cause_due_at(finding: Finding, of: str, tx: Transaction) -> datetime | None:
