@@ -1,6 +1,8 @@
 """Webhooks of Shopify become orders: recorded messages, in their order and out of it (D53, ORD-7)."""
 
 import asyncio
+import json
+import zlib
 from datetime import timedelta
 
 import pytest
@@ -43,6 +45,28 @@ async def test_an_unknown_sku_is_held_for_review(shop: Shop) -> None:
     order = accepted(await shop.get("/v1/orders/shopify:1003"))
     assert [line["sku"] for line in order["lines"]] == ["A001", "B_002"], "blanks become _"
     assert (order["review"]["decision"], order["review"]["reasons"]) == ("held", ["sku_unknown"])
+
+
+@pytest.mark.parametrize(
+    ("code", "sku_map", "sku"),
+    [
+        ("A 001", {}, "A_001"),
+        (None, {}, "shopify-808950810"),
+        ("裙子", {}, "shopify-808950810"),
+        ("", {"808950810": "A001"}, "A001"),
+        ("裙子", {"裙子": "A001"}, "A001"),
+        ("A1", {"A1": "A001", "808950810": "B002"}, "A001"),
+    ],
+)
+async def test_codes_of_a_shop_become_skus(shop: Shop, code: str | None, sku_map: dict[str, str], sku: str) -> None:
+    number = 4_000 + zlib.crc32(repr((code, sku_map)).encode()) % 100_000
+    await connect(shop, "shopify", sku_map=sku_map)
+    written = f'"sku": {json.dumps(code)}'
+    await hear_shopify(
+        shop, "orders/create", recorded("shopify", "orders_create", number, **{'"sku": "A001"': written})
+    )
+    order = accepted(await shop.get(f"/v1/orders/shopify:{number}"))
+    assert order["lines"][0]["sku"] == sku
 
 
 async def test_an_order_goes_from_placed_to_returned_by_messages_alone(shop: Shop) -> None:

@@ -42,18 +42,17 @@ class Shop:
             raise ValueError("an id that cannot be kept")
         return f"{self.kind}:{written}"
 
-    def sku(self, *names: object) -> str:
-        """The code of goods: the map's for one of the shop's names, else the first that is one, else a made one.
+    def sku(self, code: str, *ids: int | None) -> str:
+        """The code of goods: what the map says of the shop's code or one of its ids, else the code, else the first id.
 
-        Blanks in it become `_` (D9). A code that the catalogue does not have is held for review (D13).
+        Blanks in a code become `_` (D9). What the catalogue does not have is held for review (D13).
         """
-        given = [str(name).strip() for name in names if name not in (None, "", 0)]
-        mapped = next((self.skus[name] for name in given if name in self.skus), None)
-        tidied = ["_".join(name.split()) for name in given]
-        first = tidied[0] if tidied else ""
-        if mapped is not None or _SKU.fullmatch(first):
-            return mapped or first
-        return next((f"{self.kind}-{name}" for name in tidied[1:] if _SKU.fullmatch(name)), f"{self.kind}-unknown")
+        numbers = [str(number) for number in ids if number]
+        mapped = next((self.skus[name] for name in (code.strip(), *numbers) if name in self.skus), None)
+        if mapped is not None:
+            return mapped
+        tidied = "_".join(code.split())
+        return tidied if _SKU.fullmatch(tidied) else f"{self.kind}-{next(iter(numbers), 'unknown')}"
 
 
 class Payload(BaseModel):
