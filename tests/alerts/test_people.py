@@ -107,6 +107,8 @@ async def test_a_person_who_cannot_be_is_refused(shop: Desk, change: dict[str, A
     ("change", "pointer"),
     [
         ({"weekday": "lundi"}, "/shifts/0/weekday"),
+        ({"weekday": "monkey"}, "/shifts/0/weekday"),
+        ({"weekday": 8}, "/shifts/0/weekday"),
         ({"from": "9:00"}, "/shifts/0/from"),
         ({"to": "25:00"}, "/shifts/0/to"),
         ({"person": ""}, "/shifts/0/person"),
@@ -116,6 +118,13 @@ async def test_a_shift_that_cannot_be_is_refused(shop: Desk, change: dict[str, A
     shift = {"weekday": "mon", "from": "09:00", "to": "18:00", "person": "li", **change}
     refused = await shop.call("PUT", "/v1/rotas/r", json={"role": "lead", "shifts": [shift]})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
+
+
+async def test_a_weekday_may_be_written_in_several_ways(shop: Desk) -> None:
+    written: list[Any] = ["mon", "Tuesday", "WED", 4, 5, "saturday", 0, 7]
+    shifts = [{"weekday": day, "from": "09:00", "to": "18:00", "person": "li"} for day in written]
+    made = await put(shop, "/v1/rotas/r", {"role": "lead", "shifts": shifts})
+    assert [shift["weekday"] for shift in made["shifts"]] == ["mon", "tue", "wed", "thu", "fri", "sat", "sun", "sun"]
 
 
 async def test_a_rota_says_who_is_on_duty_and_whom_it_does_not_know(shop: Desk, clock: Clock) -> None:

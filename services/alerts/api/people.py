@@ -18,7 +18,7 @@ from libs.service.routes import Body, Router
 from services.alerts import documents, staff
 from services.alerts.api.shared import put_and_tell, put_document, remove_document
 from services.alerts.domain.documents import Document, Setting
-from services.alerts.domain.people import RIGHTS, Staff, minutes_of
+from services.alerts.domain.people import RIGHTS, WEEKDAYS, Staff, minutes_of
 
 RoleName = Literal["lead", "specialist", "service", "designer", "promotion", "logistics"]
 
@@ -41,6 +41,16 @@ def _clock(value: str) -> str:
     return value
 
 
+def _weekday(value: Any) -> Any:
+    """`mon`, Monday, or 1 as in ISO 8601; Sunday is 7 or 0."""
+    if type(value) is int and 0 <= value <= 7:
+        return WEEKDAYS[(value - 1) % 7]
+    short = value[:3].lower() if isinstance(value, str) else value
+    return short if short in WEEKDAYS and LONG_NAMES[short].startswith(value.lower()) else value
+
+
+LONG_NAMES = {day: f"{day}{rest}day" for day, rest in zip(WEEKDAYS, ("", "s", "nes", "rs", "", "ur", ""), strict=True)}
+Weekday = Annotated[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], BeforeValidator(_weekday)]
 Edge = Annotated[str, BeforeValidator(_edge)]
 ClockTime = Annotated[str, AfterValidator(_clock)]
 
@@ -78,7 +88,7 @@ class PersonSetting(Body):
 class ShiftSetting(Body):
     """A weekly time on duty; one that ends before it begins ends on the next day."""
 
-    weekday: Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    weekday: Weekday
     begins: ClockTime = Field(alias="from")
     ends: ClockTime = Field(alias="to")
     person: Id
