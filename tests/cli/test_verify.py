@@ -184,7 +184,8 @@ def _kpi() -> list[str]:
 def _alerts() -> list[str]:
     incident = {
         "store": "s", "key": "stock|sku=A", "rule": "low_stock", "severity": "warning", "about": {}, "name": "",
-        "figures": {}, "opened_at": NOW, "relapse_told": True, "retroactive": False, "version": 1,
+        "figures": {}, "opened_at": NOW, "relapse_told": True, "retroactive": False, "level": 0, "evidence": [],
+        "version": 1,
     }  # fmt: skip
     delivery = {"store": "s", "channel": "ops", "type": "incident.opened", "body": {}, "reason": "route"}
     firing = [{"alert_id": "al-1", "rule": "low_stock", "recovered_at": None}]
@@ -195,6 +196,26 @@ def _alerts() -> list[str]:
         put("alerts.incident", incident_id="inc-3", status="resolved", alerts=firing, **incident),
         put("alerts.delivery", notification_id="n-1", incident_id="nobody's", alert_id="al-1", **waiting),
         put("alerts.delivery", notification_id="n-2", alert_id="al-1", **{**waiting, "status": "sent"}),
+        *_clocks(),
+    ]
+
+
+def _clocks() -> list[str]:
+    clock = {
+        "store": "s", "policy": "default", "since": LONG_AGO, "kind": "first_response", "number": 1,
+        "class": "pre_sale", "limit_seconds": 600, "started_at": LONG_AGO, "due_at": LONG_AGO, "elapsed_us": 0,
+        "judges": True, "warned": False, "fired": False, "alerting": False, "version": 1,
+    }  # fmt: skip
+    conversation = {
+        "store": "s", "is_complex": False, "status": "open", "opened_at": NOW, "imported": False, "settled_at": NOW,
+        "known_until": NOW, "recount": False, "version": 1,
+    }  # fmt: skip
+    return [
+        put("alerts.clock", conversation_id="forgotten", state="running", **clock),
+        put("alerts.clock", conversation_id="late", state="running", timer_at=LONG_AGO, **clock),
+        put("alerts.clock", conversation_id="over", state="met", timer_at=NOW, **clock),
+        put("alerts.conversation", conversation_id="over", breached=True, **conversation),
+        put("alerts.watermark", consumer="alerts", topic="service", until=NOW),
     ]
 
 
