@@ -54,6 +54,8 @@ MAX_RECORDS = 5_000
 STALL_LIMIT = timedelta(seconds=60)
 SETTLE_EVERY = timedelta(seconds=1)
 FETCH_SECONDS = 0.5
+MOST_TYPES = 1_000
+"""Event types remembered as wanted or not."""
 SLICE = 500
 """Records decoded between two turns of the event loop, so that requests are answered meanwhile."""
 
@@ -182,6 +184,7 @@ class Consumer:
         self.lag: dict[str, int] = {}
         self.stalled_since: datetime | None = None
         self._settled_at = transactions.clock() - SETTLE_EVERY
+        self._wanted: dict[bytes, bool] = {}
 
     async def run(self) -> None:
         """Consume for ever. Raises Stop when going on would be wrong; the process then ends and says why."""
@@ -277,9 +280,13 @@ class Consumer:
     # reading
 
     def _read(self, record: Record) -> Arrived:
-        type_ = wire_type(record)
-        if type_ is not None and not self.reactions.wants(type_):
-            return Arrived(record)
+        for name, value in record.headers:
+            if name == "ce_type":
+                if value not in self._wanted:
+                    self._learn(value)
+                if not self._wanted[value]:
+                    return Arrived(record)
+                break
         try:
             envelope = self.decode(record)
         except UnknownType:
@@ -294,6 +301,12 @@ class Consumer:
         if type(envelope.data) is TopicBeat:
             return Arrived(record, envelope, None, envelope.data)
         return Arrived(record, envelope if self.reactions.wants(envelope.type) else None)
+
+    def _learn(self, type_: bytes) -> None:
+        """Remember whether records of this type must be read."""
+        if len(self._wanted) >= MOST_TYPES:
+            self._wanted.clear()
+        self._wanted[type_] = self.reactions.wants(type_.decode("utf-8", "replace"))
 
     async def _ends(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
         """The ends that all partitions of these topics have now that a beat of them is about to be applied."""
@@ -457,14 +470,6 @@ def _is_event(a: Arrived) -> bool:
 
 def _newly_parked(before: Mapping[Stream, Tally], after: Mapping[Stream, Tally]) -> list[Stream]:
     return [s for s, t in after.items() if t.parked_at and not (s in before and before[s].parked_at)]
-
-
-def wire_type(record: Record) -> str | None:
-    """The event type by its header, without reading the event; None in structured mode."""
-    for name, value in record.headers:
-        if name == "ce_type":
-            return value.decode("utf-8", "replace")
-    return None
 
 
 def _store_of(record: Record) -> str:

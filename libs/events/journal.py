@@ -42,7 +42,7 @@ async def write_segments(session: AsyncConnection, journal: Table, accepted: Seq
     groups: defaultdict[TopicPartition, list[Accepted]] = defaultdict(list)
     for one in accepted:
         groups[one.record[:2]].append(one)
-    segments = [_segment(sorted(groups[partition], key=_offset)) for partition in sorted(groups)]
+    segments = [_segment(groups[partition]) for partition in sorted(groups)]
     if not segments:
         return
     await session.execute(
@@ -55,11 +55,8 @@ async def write_segments(session: AsyncConnection, journal: Table, accepted: Seq
     )
 
 
-def _offset(accepted: Accepted) -> int:
-    return accepted.record.offset
-
-
 def _segment(group: list[Accepted]) -> dict[str, Any]:
+    """Of the records of one partition, which come in the order of their offsets."""
     times = [a.time for a in group]
     return {
         "topic": group[0].record.topic,

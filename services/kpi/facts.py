@@ -131,12 +131,15 @@ class Facts:
 def facts_of(envelopes: Iterable[Envelope[Any]]) -> Facts:
     """Sort out a batch. An event from the future is quarantined and counts nowhere (D5)."""
     facts = Facts()
-    visits, imports = facts.batch.visits, facts.batch.imports
+    visits, imports, accepted = facts.batch.visits, facts.batch.imports, facts.accepted
     for envelope in envelopes:
         event: Any = envelope.data
         kind = type(event)
         is_visit = kind is Visited or kind in TRAFFIC
-        _mark(facts, envelope, alone=not is_visit and kind is not StockLevel)
+        alone = not is_visit and kind is not StockLevel
+        earliest = accepted.get(envelope.store)
+        if alone or earliest is None or envelope.recorded_time < earliest:
+            _mark(facts, envelope, alone=alone)
         if envelope.time > envelope.recorded_time and envelope.time > envelope.recorded_time + FUTURE:
             facts.quarantined.append(envelope)
             continue

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from libs.events.locks import lock_number
+from services.kpi.columns import joined, listed
 from services.kpi.engine import Change
 from services.kpi.figures import BucketsOf, Cell, Cells, Vector, cells_of, is_sample, measure_of
 from services.kpi.states import decode_vector, encode, frame, frames
@@ -70,17 +71,20 @@ async def change_figures(connection: Any, cells: Cells, history: Cells, minute: 
     shard = await _take_shard(connection)
     ordered = sorted(cells)
     stored = await _load(connection, ordered, shard)
-    kept, gone = [], []
+    kept: list[Cell] = []
+    gone: list[Cell] = []
+    measures: list[bytes] = []
     for cell in ordered:
         vector = _sum(stored[cell], cells[cell]) if cell in stored else cells[cell]
         if vector:
-            kept.append((*cell, encode(vector)))
+            kept.append(cell)
+            measures.append(encode(vector))
         elif cell in stored:
-            gone.append(tuple(cell))
+            gone.append(cell)
     if kept:
-        await connection.execute(_SAVE_FIGURES, shard, *_columns(kept))
+        await connection.execute(_SAVE_FIGURES, shard, *_joined(kept), measures)
     if gone:
-        await connection.execute(_DELETE_FIGURES, shard, *_columns(gone))
+        await connection.execute(_DELETE_FIGURES, shard, *_joined(gone))
     if history:
         await _append_changes(connection, history, minute, shard)
 
@@ -95,7 +99,9 @@ async def _take_shard(connection: Any) -> int:
 
 
 async def _load(connection: Any, cells: Sequence[Cell], shard: int) -> dict[Cell, Vector]:
-    rows = await connection.fetch(_LOAD_FIGURES, shard, *_columns(cells))
+    if not cells:
+        return {}
+    rows = await connection.fetch(_LOAD_FIGURES, shard, *_joined(cells))
     return {Cell(*key): decode_vector(measures) for *key, measures in rows}
 
 
@@ -238,7 +244,7 @@ async def write_corrections(
 async def load_values(connection: Any, cells: Sequence[Cell]) -> dict[Cell, Vector]:
     """The present values of these cells, summed over the shards."""
     found: dict[Cell, Vector] = {}
-    for *key, measures in await connection.fetch(_LOAD_ALL_SHARDS, *_columns(cells)):
+    for *key, measures in await connection.fetch(_LOAD_ALL_SHARDS, *_joined(cells)):
         cell = Cell(*key)
         found[cell] = _sum(found.get(cell, {}), decode_vector(measures))
     return found
@@ -264,11 +270,17 @@ async def _gather_for_import(connection: Any, import_id: str, part: Cells) -> No
         await connection.execute(_GATHER_FOR_IMPORT, import_id, *_columns(rows))
 
 
+def _joined(cells: Iterable[Cell]) -> list[str]:
+    return [joined(column) for column in zip(*cells, strict=True)]
+
+
 def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-_KEYS: Final = "unnest({}::text[], {}::text[], {}::text[], {}::bigint[], {}::text[])"
+_KEYS: Final = (
+    f"unnest({listed('{}')}, {listed('{}')}, {listed('{}')}, CAST({listed('{}')} AS bigint[]), {listed('{}')})"
+)
 _SAME_CELL: Final = (
     "f.store = k.store AND f.grain = k.grain AND f.by = k.by AND f.bucket = k.bucket AND f.value = k.value"
 )
@@ -283,10 +295,10 @@ SELECT f.store, f.grain, f.by, f.bucket, f.value, f.measures
 FROM {_KEYS.format("$1", "$2", "$3", "$4", "$5")} AS k (store, grain, by, bucket, value)
 JOIN kpi.figure f ON {_SAME_CELL}
 """
-_SAVE_FIGURES: Final = """
+_SAVE_FIGURES: Final = f"""
 INSERT INTO kpi.figure (store, grain, by, bucket, value, shard, measures)
 SELECT store, grain, by, bucket, value, $1, measures
-FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bytea[])
+FROM {_KEYS.format("$2", "$3", "$4", "$5", "$6").removesuffix(")")}, $7::bytea[])
  AS k (store, grain, by, bucket, value, measures)
 ON CONFLICT (store, grain, by, bucket, value, shard) DO UPDATE SET measures = excluded.measures
 """

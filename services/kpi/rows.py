@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.events.locks import lock_number
+from services.kpi.columns import joined, listed
 from services.kpi.engine import DayRange, Key, OrderRange, StoredDay, VisitorDays
 from services.kpi.entities.customer import Customer
 from services.kpi.entities.leaf import LeafKey
@@ -43,7 +44,7 @@ class PostgresRows:
 
     async def visitor_days(self, ranges: Sequence[DayRange]) -> dict[Key, VisitorDays]:
         found: dict[Key, VisitorDays] = defaultdict(dict)
-        rows = await self.connection.fetch(_VISITOR_DAYS, *_columns(ranges, 4))
+        rows = await self.connection.fetch(_VISITOR_DAYS, *map(joined, _columns(ranges, 4)))
         for store, visitor, day, state, ids in rows:
             found[store, visitor][day] = StoredDay(decode_day(state), ids)
         return found
@@ -102,7 +103,10 @@ class PostgresRows:
             for key in sorted(days)
             for day, stored in sorted(days[key].items())
         ]
-        await self.connection.execute(_SAVE_VISITOR_DAYS, *_columns(rows, 5))
+        stores, visitors, numbers, states, ids = _columns(rows, 5)
+        await self.connection.execute(
+            _SAVE_VISITOR_DAYS, joined(stores), joined(visitors), joined(numbers), states, ids
+        )
         await self._widen_sku_spans(days)
 
     async def _widen_sku_spans(self, days: Mapping[Key, VisitorDays]) -> None:
@@ -182,14 +186,15 @@ def _orders(rows: Iterable[Sequence[Any]]) -> dict[Key, Order]:
     return {(store, order_id): decode_order(state) for store, order_id, state in rows}
 
 
-_VISITOR_DAYS = """
+_VISITOR_DAYS = f"""
 SELECT v.store, v.visitor, v.day, v.state, v.ids
-FROM unnest($1::text[], $2::text[], $3::int[], $4::int[]) AS k (store, visitor, first, last)
+FROM unnest({listed("$1")}, {listed("$2")}, CAST({listed("$3")} AS int[]), CAST({listed("$4")} AS int[]))
+ AS k (store, visitor, first, last)
 JOIN kpi.visitor_day v ON v.store = k.store AND v.visitor = k.visitor AND v.day BETWEEN k.first AND k.last
 """
-_SAVE_VISITOR_DAYS = """
+_SAVE_VISITOR_DAYS = f"""
 INSERT INTO kpi.visitor_day (store, visitor, day, state, ids)
-SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bytea[], $5::bytea[])
+SELECT * FROM unnest({listed("$1")}, {listed("$2")}, CAST({listed("$3")} AS int[]), $4::bytea[], $5::bytea[])
 ON CONFLICT (store, visitor, day) DO UPDATE SET state = excluded.state, ids = excluded.ids
 """
 _REMEMBER = "INSERT INTO kpi.seen (key) SELECT unnest($1::bytea[]) ON CONFLICT DO NOTHING RETURNING key"
