@@ -47,6 +47,8 @@ E = TypeVar("E", bound=Event)
 Handler = Callable[[Envelope[Any], Transaction], Awaitable[None]]
 BatchHandler = Callable[[Sequence[Envelope[Any]], Transaction], Awaitable[None]]
 Decode = Callable[[Record], Envelope[Any]]
+NoteDead = Callable[[Sequence[Record], Transaction], Awaitable[None]]
+"""Told of the records that go to the dead letters, in the transaction of their batch."""
 CountDiffering = Callable[[Mapping[tuple[str, str], int], Transaction], Awaitable[None]]
 """Told how many repeats of a (store, topic) said something else, in the transaction of their batch."""
 
@@ -144,6 +146,7 @@ class _Applied:
     skipped: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     dead: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     parked: list[str] = field(default_factory=list)
+    buried: list[Record] = field(default_factory=list)
 
 
 class Consumer:
@@ -160,13 +163,15 @@ class Consumer:
         journal: Table | None = None,
         self_deduplicating: frozenset[str] = frozenset(),
         count_differing: CountDiffering | None = None,
+        note_dead: NoteDead | None = None,
         decode: Decode = from_record,
         max_records: int = MAX_RECORDS,
         most_records: int | None = None,
     ) -> None:
         """`self_deduplicating`: topics whose handlers find repeats in their own rows; no `seen` rows are kept.
 
-        `count_differing` is told of repeats that say something else than what was accepted first (D1).
+        `count_differing` is told of repeats that say something else than what was accepted first (D1), `note_dead` of
+        what goes to the dead letters.
 
         `most_records`: what a batch may grow to while there is much to catch up with; without it, `max_records`.
         """
@@ -178,6 +183,7 @@ class Consumer:
         self.journal = journal
         self.self_deduplicating = self_deduplicating
         self.count_differing = count_differing
+        self.note_dead = note_dead
         self.decode = decode
         self.max_records = max_records
         self._appetite = Appetite(max_records, most_records) if most_records else None
@@ -330,7 +336,10 @@ class Consumer:
             applied.parked.append(stream[0])
         for topic in {a.record.topic for a in condemned}:
             refuse_epidemic(topic, grown)
-        return [a for a in ahead if not self._buried(a, tallies, tx, applied)]
+        living = [a for a in ahead if not self._buried(a, tallies, tx, applied)]
+        if self.note_dead is not None and applied.buried:
+            await self.note_dead(applied.buried, tx)
+        return living
 
     def _buried(self, a: Arrived, tallies: Mapping[Stream, Tally], tx: Transaction, applied: _Applied) -> bool:
         """Whether this one is not to be handled; buries it if it is dead."""
@@ -339,6 +348,7 @@ class Consumer:
             return not _is_event(a)
         tx.post(dead_letter(a.record, consumer=self.group, reason=a.condemned or "parked", at=tx.now))
         applied.dead[a.record.topic] += 1
+        applied.buried.append(a.record)
         return True
 
     async def _unseen(self, alive: Sequence[Arrived], tx: Transaction, applied: _Applied) -> list[Arrived]:

@@ -13,6 +13,7 @@ from services.kpi.aside import carry_out_aside
 from services.kpi.completeness import Progress
 from services.kpi.definitions import end_due
 from services.kpi.garbage import collect_between_batches
+from services.kpi.held_back import hold_back_dead
 from services.kpi.history import fold_history
 from services.kpi.ingest import InFlight, Reader, TrafficDoor
 from services.kpi.measuring import measure, tell_corrections
@@ -36,6 +37,7 @@ def build(settings: KpiSettings) -> tuple[Runtime, FastAPI]:
             journal=tables.JOURNAL,
             self_deduplicating=frozenset({"traffic"}),
             count_differing=count_differing,
+            note_dead=hold_back_dead,
             decode=read_record,
             most_records=MOST_RECORDS,
         )

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfoNotFoundError
 from libs.events.codec import Envelope
 from libs.events.consumer import Reactions, on_batch
 from libs.events.contracts.base import Event
-from libs.events.ids import identity_hash
 from libs.events.transaction import Transaction
 from services.kpi import facts as sorting
 from services.kpi.calendar import calendar_of, microseconds
 from services.kpi.engine import Shop, Shops, fold
 from services.kpi.facts import CATALOG, DOCUMENTS, LEVELS, ORDERS, STORES, TRAFFIC, TRAFFIC_ORIGINS, Facts
 from services.kpi.figures import BucketsOf
+from services.kpi.held_back import hold_back, release
 from services.kpi.leaves import EVENTS as LEAVES
 from services.kpi.marks import save_marks
 from services.kpi.recording import Recorded, record
@@ -34,8 +34,9 @@ async def fold_events(envelopes: Sequence[Envelope[Any]], tx: Transaction) -> No
     await lock_stores(connection, facts.stores)
     shops_before = await load_shops(connection, facts.stores)
     await _start_stores(connection, facts)
+    await release(connection, envelopes, facts.stores)
     if facts.quarantined:
-        await _quarantine(connection, facts.quarantined, tx)
+        await hold_back(connection, facts.quarantined, tx.now)
     await save_marks(connection, facts.marks)
     shops = await _save_documents(connection, facts, shops_before)
     outcome = await fold(facts.batch, PostgresRows(connection), shops, shops_before)
@@ -69,14 +70,6 @@ async def _start_stores(connection: Any, facts: Facts) -> None:
     await connection.execute(_START_STORES, [store for store, _ in rows], [microseconds(at) for _, at in rows])
 
 
-async def _quarantine(connection: Any, envelopes: Sequence[Envelope[Any]], tx: Transaction) -> None:
-    rows = [
-        (e.store, identity_hash(e.store, e.source, e.id), e.topic, e.subject, e.time, sorting.cents_of(e.data))
-        for e in envelopes
-    ]
-    await connection.execute(_QUARANTINE, tx.now, *(list(column) for column in zip(*rows, strict=True)))
-
-
 async def _save_documents(connection: Any, facts: Facts, shops: Shops) -> Shops:
     """Keep every version; where a policy says whose traffic is here, orders since then count anew."""
     if not facts.documents:
@@ -95,11 +88,6 @@ SELECT store, body FROM kpi.document WHERE store = ANY($1) AND kind = $2 ORDER B
 """
 _START_STORES = """
 INSERT INTO kpi.store_start (store, us) SELECT * FROM unnest($1::text[], $2::bigint[]) ON CONFLICT DO NOTHING
-"""
-_QUARANTINE = """
-INSERT INTO kpi.quarantined (quarantined_at, store, key, topic, subject, time, cents)
-SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[])
-ON CONFLICT DO NOTHING
 """
 _SAVE_DOCUMENTS = """
 INSERT INTO kpi.document (store, kind, id, us, recorded_us, event_id, body)

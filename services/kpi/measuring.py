@@ -20,7 +20,7 @@ from libs.events.watermark import load_watermarks
 from services.kpi.calendar import GRAINS, Bucket, Calendar, calendar_of
 from services.kpi.figures import NUMBERS, SEPARATOR, Vector, is_money, number_of
 from services.kpi.imports import close_imports, settled_imports
-from services.kpi.kpis import MEASURES
+from services.kpi.kpis import MEASURE, MEASURES
 from services.kpi.recording import MOST_CAUSES
 from services.kpi.rows import driver, lock_stores
 from services.kpi.states import decode_vector
@@ -219,8 +219,8 @@ def tell(
             end=bucket.end,
             grain=bucket.grain,  # type: ignore[arg-type]
             dimensions={by: value} if by else {},
-            measures=measures_of(values.get((by, value), {}), by, clock.currency)
-            | attributed(values, (by, value), clock.currency),
+            measures=_known_at(bucket.grain, measures_of(values.get((by, value), {}), by, clock.currency))
+            | (attributed(values, (by, value), clock.currency) if bucket.grain in GRAINS else {}),
             currency=clock.currency,
             complete=True,
             watermark=moment.watermark,
@@ -235,6 +235,17 @@ def measures_of(vector: Mapping[int, int], by: str, currency: str) -> dict[str, 
         measure.name: vector.get(number_of(measure.name, currency if is_money(measure.name) else ""), 0)
         for measure in MEASURES
         if measure.name in NUMBERS and not measure.sampled and measure.keeps(dimensions, hourly=False)
+    }
+
+
+def _known_at(grain: str, measures: dict[str, int]) -> dict[str, int]:
+    """Without what is reported by the day, where the bucket is shorter than one, or is an alarm window."""
+    if grain in GRAINS[1:]:
+        return measures
+    return {
+        name: value
+        for name, value in measures.items()
+        if MEASURE[name].every_hour or (grain in GRAINS and MEASURE[name].kept_hourly)
     }
 
 

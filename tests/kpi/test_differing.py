@@ -67,3 +67,21 @@ async def _tell_ahead(kpi: KpiService, events: list[Any], at: datetime, recorded
         for n, event in enumerate(events)
     ]
     await kpi.runtime.bus.publish([to_message(envelope) for envelope in envelopes])
+
+
+async def test_dead_letters_are_held_back_with_their_money_until_they_are_accepted(kpi: KpiService) -> None:
+    """An order event without a needed field dies; mended under the same id it counts, and is held back no more."""
+    before = await topic(kpi, "orders")
+    (paid,) = [event for event in order("dead", None, 900) if event.TYPE == "order.paid.v1"]
+    now = datetime.now(UTC)
+    message = to_message(Envelope("dead-1", "/services/orders", "demo", paid.subject, MONDAY, now, paid))
+    broken = message._replace(value=message.value.replace(b'"method"', b'"nothing"'))
+    await kpi.runtime.bus.publish([broken])
+    await kpi.catch_up()
+    held = await topic(kpi, "orders")
+    assert held["quarantined"] == before["quarantined"] + 1
+    assert held["quarantined_cents"] == before["quarantined_cents"] + 900
+    await kpi.runtime.bus.publish([message])
+    await kpi.catch_up()
+    after = await topic(kpi, "orders")
+    assert (after["quarantined"], after["quarantined_cents"]) == (before["quarantined"], before["quarantined_cents"])
