@@ -13,10 +13,10 @@ from itertools import groupby
 from math import ceil
 from typing import Any, Final
 
-from libs.events.bus import Message, Record
-from libs.events.codec import Envelope, Undecodable, UnknownType, UnknownVersion, from_record
+from libs.events.bus import Message
+from libs.events.codec import Envelope
 from libs.events.consumer import Reactions
-from libs.events.contracts import AlertFired, KpiMeasured, StockBackIn, StockLevel, StockRanLow, TopicBeat
+from libs.events.contracts import AlertFired, KpiMeasured, StockBackIn, StockLevel, StockRanLow
 from libs.events.ids import uuid7
 from libs.events.transaction import Transaction, Transactions
 from libs.service.errors import Validation, fault
@@ -151,24 +151,12 @@ async def _events(question: Question, since: datetime, until: datetime, tx: Tran
 async def _journaled(question: Question, since: datetime, tx: Transaction) -> AsyncIterator[Envelope[Any]]:
     topics = _TOPICS[question.rule.source.partition("-")[0]]
     count = 0
-    async for record in history.read_history(question.store, topics, since, tx):
-        envelope = _read(record)
-        if envelope is not None:
-            count += 1
-            if count > MOST_EVENTS:
-                message = f"more than {MOST_EVENTS} events; ask for fewer days"
-                raise Validation(message, errors=[fault("/from", "too_many", message)])
-            yield envelope
-
-
-def _read(record: Record) -> Envelope[Any] | None:
-    try:
-        envelope = from_record(record)
-    except (Undecodable, UnknownType, UnknownVersion):
-        return None
-    if type(envelope.data) is TopicBeat or type(envelope.data) not in REACTIONS.events:
-        return None
-    return envelope
+    async for envelope in history.read_history(question.store, topics, REACTIONS.events, since, tx):
+        count += 1
+        if count > MOST_EVENTS:
+            message = f"more than {MOST_EVENTS} events; ask for fewer days"
+            raise Validation(message, errors=[fault("/from", "too_many", message)])
+        yield envelope
 
 
 def _moment(envelope: Envelope[Any]) -> datetime:
