@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     pool_overflow: int = Field(default=4, ge=0, description="Connections beyond them under load")
     concurrency: int = Field(default=64, ge=1, description="Requests worked on at once; more wait")
     burst: int = Field(default=512, ge=1, description="Requests running or waiting that are never refused (D61)")
-    queue_seconds: float = Field(default=0.8, gt=0, description="Waiting that is accepted under lasting overload (P9)")
+    queue_seconds: float = Field(default=0.6, gt=0, description="Waiting that is accepted under lasting overload (P9)")
     drain_seconds: float = Field(default=6.0, gt=0, description="How long running requests may finish at SIGTERM")
     stalled_seconds: float = Field(default=60.0, gt=0, description="Records waiting, none committed: exit after this")
     idempotency_hours: int = Field(default=48, ge=24, description="How long answers are kept for repeats")
