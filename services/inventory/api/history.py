@@ -1,6 +1,6 @@
 """Who asked for units, when, and what each saw; and demand that found no stock."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Path, Query
@@ -17,6 +17,8 @@ from services.inventory.overviews import asked_body, lost_body, refusal_body, re
 from services.inventory.store import history, reads
 
 router = Router(tag="history")
+
+USUAL_SPAN = timedelta(days=30)
 
 
 class Window(NamedTuple):
@@ -98,14 +100,14 @@ async def list_refusals(
 
 @router.get("/v1/lost-demand", scope="inventory:read")
 async def lost_demand(call: Call, page: Page, first: From = None, last: To = None) -> Response:
-    """Units that were asked for and not there, by SKU."""
+    """Units that were asked for and not there, by SKU; without `from`, of the last 30 days."""
     window = await _window(call, first, last)
     after = page.after(str)
     async with call.read() as tx:
         rows = await history.sum_refusals(
             tx.session,
             tx.store,
-            since=window.since or datetime.min.replace(tzinfo=UTC),
+            since=window.since or tx.now - USUAL_SPAN,
             until=window.until or datetime.max.replace(tzinfo=UTC),
             after=after[0] if after else None,
             limit=page.fetch,
