@@ -1,108 +1,10 @@
-"""The four checks of a fallen conversion, made before anybody asks (ALR-13). Pure.
-
-Each check says what was before and what is now, and how many of the lost orders it may account for; what none accounts
-for stays unexplained. Nothing here claims a cause: that is for the person who closes the incident.
-"""
+"""The checks, one function each. Pure; none claims a cause."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
-CHECKS: Final = ("price", "stock", "listing", "reviews", "service", "traffic", "campaign", "payment", "competitor")
-Item = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What fell: orders of a window against what its level would have made of it."""
-
-    expected: float
-    actual: int
-
-    @property
-    def lost(self) -> float:
-        """Orders that are missing."""
-        return max(0.0, self.expected - self.actual)
-
-
-@dataclass(frozen=True, slots=True)
-class SkuFacts:
-    """One of the SKUs that usually sell. Times are minutes of the window; `usual` is what a window usually has."""
-
-    sku: str
-    title: str
-    share: float
-    """of all orders, usually"""
-    orders: int
-    out_minutes: float = 0.0
-    usual_out_minutes: float = 0.0
-    prices: tuple[tuple[int | None, int | None], ...] = ()
-    """(from, to) of each change of price"""
-    listing: tuple[str, ...] = ()
-    """what else was changed of it: listed, delisted, title, image"""
-    complaints: int = 0
-    """bad reviews and complaints about it"""
-    rivals: tuple[tuple[str, int], ...] = ()
-    """(rival, price) below its own price"""
-
-
-@dataclass(frozen=True, slots=True)
-class PartFacts:
-    """Visitors and orders of a channel, source or device, now and usually."""
-
-    name: str
-    uv: int
-    orders: int
-    usual_uv: float
-    usual_orders: float
-
-
-@dataclass(frozen=True, slots=True)
-class MethodFacts:
-    """Payments by one method."""
-
-    method: str
-    failed: int
-    tried: int
-    usual_failed: float
-    usual_tried: float
-
-
-@dataclass(frozen=True, slots=True)
-class CampaignFacts:
-    """A campaign that began or ended shortly before."""
-
-    campaign: str
-    what: str
-    at: datetime
-    orders: int
-    usual_orders: float
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How often something happened in the window, and usually in as long a time."""
-
-    now: int = 0
-    usual: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known about the window and the time before it."""
-
-    minutes: float
-    skus: Sequence[SkuFacts] = ()
-    channels: Sequence[PartFacts] = ()
-    sources: Sequence[PartFacts] = ()
-    devices: Sequence[PartFacts] = ()
-    methods: Sequence[MethodFacts] = ()
-    campaigns: Sequence[CampaignFacts] = ()
-    bad_reviews: Counts = field(default_factory=Counts)
-    complaints: Counts = field(default_factory=Counts)
-    refunds: Counts = field(default_factory=Counts)
-    slow_answers: Counts = field(default_factory=Counts)
+from services.alerts.evidence.facts import Case, Facts, PartFacts, SkuFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,75 +19,10 @@ class Check:
     en: str
 
 
-def gather(case: Case, facts: Facts) -> list[Item]:
-    """All checks, the one that may account for most first, then what stays unexplained."""
-    explained = _explain_skus(case, facts)
-    checks = [
-        _stock(facts, explained["stock"]),
-        _price(facts, explained["price"]),
-        _listing(facts, explained["listing"]),
-        _reviews(facts, explained["reviews"]),
-        _competitor(facts, explained["competitor"]),
-        _traffic(facts),
-        _campaign(facts),
-        _payment(facts),
-        _service(facts),
-    ]
-    return _ranked(case, checks)
-
-
-def shown(item: Item, language: str) -> dict[str, Any]:
-    """An item as it is answered, in one language."""
-    words = item["text"]
-    return {**item, "text": words.get(language, words["en"]) if isinstance(words, Mapping) else words}
-
-
-# ranking
-
-
-def _ranked(case: Case, checks: Sequence[Check]) -> list[Item]:
-    """No more can be explained than was lost: where the checks overlap, each is taken down alike."""
-    whole = sum(check.lost or 0.0 for check in checks)
-    scale = min(1.0, case.lost / whole) if whole else 1.0
-    ordered = sorted(checks, key=lambda check: (-(check.lost or 0.0), check.lost is None, CHECKS.index(check.name)))
-    items = [_item(check, n, case, scale) for n, check in enumerate(ordered, 1)]
-    rest = max(0.0, case.lost - whole * scale)
-    return [*items, _unexplained(case, rest, len(items) + 1)]
-
-
-def _item(check: Check, rank: int, case: Case, scale: float) -> Item:
-    lost = None if check.lost is None else round(check.lost * scale, 2)
-    return {
-        "check": check.name,
-        "rank": rank,
-        "before": dict(check.before),
-        "after": dict(check.after),
-        "lost_orders": lost,
-        "share": None if lost is None or not case.lost else round(lost / case.lost, 4),
-        "text": {"zh": check.zh, "en": check.en},
-    }
-
-
-def _unexplained(case: Case, rest: float, rank: int) -> Item:
-    share = rest / case.lost if case.lost else 0.0
-    return {
-        "check": "unexplained",
-        "rank": rank,
-        "before": {"orders": round(case.expected, 2)},
-        "after": {"orders": case.actual},
-        "lost_orders": round(rest, 2),
-        "share": round(share, 4),
-        "text": {
-            "zh": f"少了 {case.lost:.1f} 单, 其中 {rest:.1f} 单 ({share:.0%}) 未找到解释",
-            "en": f"{case.lost:.1f} orders fewer, {rest:.1f} of them ({share:.0%}) stay unexplained",
-        },
-    }
-
-
 # SKUs: a stock-out first, then whatever else happened to one that sells less
 
 
-def _explain_skus(case: Case, facts: Facts) -> dict[str, float]:
+def explain_skus(case: Case, facts: Facts) -> dict[str, float]:
     """Lost orders by check. A SKU's own shortfall bounds what its stock-out, price, listing and so on can explain."""
     lost = dict.fromkeys(("stock", "price", "listing", "reviews", "competitor"), 0.0)
     for sku in facts.skus:
@@ -210,7 +47,7 @@ def _happened(sku: SkuFacts) -> list[str]:
     return [name for name, is_so in happened.items() if is_so]
 
 
-def _stock(facts: Facts, lost: float) -> Check:
+def stock(facts: Facts, lost: float) -> Check:
     out = [sku for sku in facts.skus if sku.out_minutes > 0]
     before = {"out_minutes": round(sum(sku.usual_out_minutes for sku in facts.skus), 1)}
     minutes = sum(sku.out_minutes for sku in out)
@@ -230,7 +67,7 @@ def _names(skus: Iterable[SkuFacts]) -> str:
     return ", ".join(f"{sku.sku} {sku.title}".strip() for sku in skus)
 
 
-def _price(facts: Facts, lost: float) -> Check:
+def price(facts: Facts, lost: float) -> Check:
     changed = [sku for sku in facts.skus if sku.prices]
     names = _names(changed)
     return Check(
@@ -243,7 +80,7 @@ def _price(facts: Facts, lost: float) -> Check:
     )
 
 
-def _listing(facts: Facts, lost: float) -> Check:
+def listing(facts: Facts, lost: float) -> Check:
     changed = [sku for sku in facts.skus if sku.listing]
     names = _names(changed)
     return Check(
@@ -256,7 +93,7 @@ def _listing(facts: Facts, lost: float) -> Check:
     )
 
 
-def _reviews(facts: Facts, lost: float) -> Check:
+def reviews(facts: Facts, lost: float) -> Check:
     counts = {"bad_reviews": facts.bad_reviews, "complaints": facts.complaints, "refunds": facts.refunds}
     before = {name: round(count.usual, 2) for name, count in counts.items()}
     after = {name: count.now for name, count in counts.items()}
@@ -271,7 +108,7 @@ def _reviews(facts: Facts, lost: float) -> Check:
     )
 
 
-def _competitor(facts: Facts, lost: float) -> Check:
+def competitor(facts: Facts, lost: float) -> Check:
     undercut = [sku for sku in facts.skus if sku.rivals]
     seen = {sku.sku: [{"rival": rival, "price_cents": price} for rival, price in sku.rivals] for sku in undercut}
     names = _names(undercut)
@@ -288,7 +125,7 @@ def _competitor(facts: Facts, lost: float) -> Check:
 # traffic, campaigns, payments, service
 
 
-def _traffic(facts: Facts) -> Check:
+def traffic(facts: Facts) -> Check:
     """Mix against rate: what the usual rates would have made of the visitors as they came, by channel, source, device.
 
     The three look at the same visitors, so that the one that says most counts.
@@ -319,7 +156,7 @@ def _rate(uv: float, orders: float) -> dict[str, Any]:
     return {"uv": round(uv, 1), "orders": round(orders, 1), "rate": round(orders / uv, 6) if uv else None}
 
 
-def _campaign(facts: Facts) -> Check:
+def campaign(facts: Facts) -> Check:
     ended = [c for c in facts.campaigns if c.what == "ended"]
     lost = sum(max(0.0, c.usual_orders - c.orders) for c in ended)
     names = ", ".join(f"{c.campaign} ({c.what})" for c in facts.campaigns)
@@ -334,7 +171,7 @@ def _campaign(facts: Facts) -> Check:
     )
 
 
-def _payment(facts: Facts) -> Check:
+def payment(facts: Facts) -> Check:
     lost = sum(
         max(0.0, m.failed - m.tried * (m.usual_failed / m.usual_tried if m.usual_tried else 0.0)) for m in facts.methods
     )
@@ -351,7 +188,7 @@ def _payment(facts: Facts) -> Check:
     )
 
 
-def _service(facts: Facts) -> Check:
+def service(facts: Facts) -> Check:
     count = facts.slow_answers
     return Check(
         "service",
@@ -361,22 +198,3 @@ def _service(facts: Facts) -> Check:
         f"客服超时 {count.now} 次, 平时 {count.usual:.1f} 次",
         f"{count.now} slow answers, usually {count.usual:.1f}",
     )
-
-
-def out_minutes(changes: Iterable[tuple[datetime, bool]], start: datetime, end: datetime) -> float:
-    """Minutes of [start, end) in which a SKU was sold out, from (time, sold out or back in), in order."""
-    out_since: datetime | None = None
-    seconds = 0.0
-    for at, is_out in changes:
-        if is_out:
-            out_since = out_since or at
-        elif out_since is not None:
-            seconds += _overlap(out_since, at, start, end)
-            out_since = None
-    if out_since is not None:
-        seconds += _overlap(out_since, end, start, end)
-    return seconds / 60
-
-
-def _overlap(begin: datetime, over: datetime, start: datetime, end: datetime) -> float:
-    return max(0.0, (min(over, end) - max(begin, start)).total_seconds())
