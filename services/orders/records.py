@@ -210,6 +210,7 @@ REASON = "error"
 """Why a row was refused, in the file of refused rows: it may stand there when the mended file comes back."""
 _NEEDED = ("order_id", "placed_at", "sku", "quantity")
 _TIMES = frozenset({"placed_at", "paid_at", "shipped_at"})
+YEARS = range(1971, 9998)
 _NUMBERS = frozenset({"quantity", "unit_price_cents"})
 
 
@@ -250,6 +251,8 @@ def _time(row: int, field: str, cell: Cell, zone: tzinfo) -> datetime:
         given = cell if isinstance(cell, datetime) else datetime.fromisoformat(as_text(cell).replace("/", "-"))
     except ValueError:
         raise cell_error(row, field, "instant", "not a time") from None
+    if given.year not in YEARS:
+        raise cell_error(row, field, "instant", "year out of range")
     if given.tzinfo is not None:
         return given
     local = given.replace(tzinfo=zone)

@@ -216,6 +216,15 @@ def workbook(*rows: list[Any]) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize(
+    "at", ["0024-06-01 10:00", "9999-12-31 23:59", "01.06.2024", "2024-13-01", "10:00", "1717207200"]
+)
+async def test_a_time_that_cannot_be_is_named(shop: Shop, at: str) -> None:
+    table = f"order_id,placed_at,sku,quantity,unit_price\nt-time,{at},A1,1,1\n".encode()
+    problem = refused(await send(shop, table, "text/csv"), 422, "validation")
+    assert places(problem) == [(1, "placed_at")]
+
+
 async def test_a_workbook_and_an_uploaded_file_are_read(shop: Shop) -> None:
     header = ["order_id", "placed_at", "sku", "quantity", "unit_price"]
     content = workbook(header, [536365, datetime.fromisoformat("2024-06-01T10:00"), 71053, 6, 3.39])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from services.orders.domain.review import Consignee
 from services.orders.domain.state import Line, Order
@@ -20,6 +20,7 @@ _EXPONENTS = {
 """Minor units where there are not a hundred of them."""
 _SKU = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LONGEST_ID = 100
+YEARS = range(1971, 9998)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,17 @@ def _utc(value: object) -> object:
 
 
 Amount = Annotated[Decimal, Field(ge=-(10**12), le=10**12)]
-Gmt = Annotated[AwareDatetime, BeforeValidator(_utc)]
+
+
+def _in_range(at: datetime) -> datetime:
+    """Within what can be told in events."""
+    if at.year not in YEARS:
+        raise ValueError("year out of range")
+    return at
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Gmt = Annotated[AwareDatetime, BeforeValidator(_utc), AfterValidator(_in_range)]
 Code = Annotated[str, BeforeValidator(lambda value: value if isinstance(value, str) else "")]
 """A text that shops also send as null."""
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import AwareDatetime
-
 from services.orders.domain.imports import GoodsBack, MoneyBack, Parcel, Sale
 from services.orders.domain.news import Ending, News, Seen
 from services.orders.domain.review import Consignee
@@ -16,6 +14,7 @@ from services.orders.domain.state import CancelledBy, Line, Order, Refund, Scan,
 from services.orders.hooks.reading import (
     Amount,
     Code,
+    Moment,
     Payload,
     Shop,
     at_least,
@@ -67,8 +66,8 @@ class _Customer(Payload):
 class _Fulfillment(Payload):
     id: int
     order_id: int | None = None
-    created_at: AwareDatetime
-    updated_at: AwareDatetime | None = None
+    created_at: Moment
+    updated_at: Moment | None = None
     status: str | None = None
     tracking_number: Code = ""
     tracking_company: Code = ""
@@ -92,7 +91,7 @@ class _RefundLine(Payload):
 class _Refund(Payload):
     id: int
     order_id: int
-    created_at: AwareDatetime
+    created_at: Moment
     note: Code = ""
     refund_line_items: tuple[_RefundLine, ...] = ()
     transactions: tuple[_Money, ...] = ()
@@ -100,9 +99,9 @@ class _Refund(Payload):
 
 class _Order(Payload):
     id: int
-    created_at: AwareDatetime
-    updated_at: AwareDatetime | None = None
-    cancelled_at: AwareDatetime | None = None
+    created_at: Moment
+    updated_at: Moment | None = None
+    cancelled_at: Moment | None = None
     cancel_reason: str | None = None
     currency: Code = ""
     financial_status: str | None = None
