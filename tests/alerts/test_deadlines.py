@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
-from libs.events.contracts import OrderReviewed
+from libs.events.contracts import OrderReviewed, PolicyChanged
 from services.alerts.app import build
 from services.alerts.handlers import deadlines
 from services.alerts.handlers.deadlines import Clockwork
 from services.alerts.settings import AlertsSettings
-from tests.alerts.catalogue import HELD, paid, placed, scanned, shipped
+from tests.alerts.catalogue import HELD, level, paid, placed, scanned, shipped
 from tests.alerts.stories import BEGAN, DAY, HOUR, MINUTE, Teller, Told, Until, told
 from tests.support.desk import desk_of
 
@@ -111,3 +111,21 @@ async def test_a_parcel_that_moves_again_recovers_and_is_watched_on(teller: Tell
     await teller.tell("parcel", [Until(4 * DAY + 2 * HOUR)])
     (incident,) = await teller.incidents("parcel", "parcel_stalled")
     assert [alert["reason"] for alert in incident["alerts"]][:2] == ["first", "repeated"]
+
+
+async def test_another_hour_of_the_day_holds_from_the_next_time_on(teller: Teller) -> None:
+    """By the store's policy, or by the rule's own number (D43)."""
+    for store, path, body in (
+        ("policy", "/v1/policies/count_deadline", {"value": "10:30"}),
+        ("rule", "/v1/rules/count_missing", {"parameters": {"hour": 10.5}}),
+    ):
+        await teller.open(store)
+        teller.now = BEGAN - HOUR
+        teller.desk.runtime.api.clock = lambda: teller.now
+        await teller.tell(store, [*told(level(available=5), at=-DAY), Until(-HOUR)])
+        answer = await teller.call("PUT", path, store, json=body)
+        assert answer.status_code == 200, answer.text
+        changed = [event for event in await teller.desk.emitted() if isinstance(event, PolicyChanged)][-1]
+        await teller.tell(store, [*told(changed, at=-HOUR), Until(31 * MINUTE)])
+        (incident,) = await teller.incidents(store, "count_missing")
+        assert incident["figures"]["deadline"] == "10:30"
