@@ -185,6 +185,18 @@ async def test_when_goods_are_back_and_conversion_is_not_people_are_told(shop: D
     assert (await one(shop, "?rule=conversion_drop"))["muted"] is None
 
 
+async def test_what_is_silenced_and_explained_waits_for_both(shop: Desk, clock: Clock) -> None:
+    await silence(shop, clock, rules=["conversion_drop"])
+    await sold_out(shop, clock)
+    await drop(shop, clock, sku="A001")
+    clock.turn(hours=3)
+    assert await end_mutes(shop.runtime.worker) == 0
+    cause = await one(shop, "?rule=sold_out")
+    assert (await one(shop, "?rule=conversion_drop"))["muted"] == f"incident:{cause['incident_id']}"
+    await shop.tell(StockBackIn(sku="A001", available=50, safety=10), at=clock.now)
+    assert await end_mutes(shop.runtime.worker) == 1
+
+
 async def test_when_both_are_over_the_conversion_was_never_told(shop: Desk, clock: Clock) -> None:
     await sold_out(shop, clock)
     await drop(shop, clock, sku="A001")

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, text, true, tuple_
+from sqlalchemy import ColumnElement, exists, literal, or_, select, text, true, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from libs.events.locks import lock_number
@@ -124,10 +124,21 @@ async def _take(order: ColumnElement[Any], due: Sequence[ColumnElement[bool]], t
     return _incident(row) if row else None
 
 
-async def list_muted(tx: Transaction) -> list[tuple[str, str]]:
-    """(store, incident id) of the standing incidents that nobody is told of, oldest first."""
-    query = select(INCIDENT.c.store, INCIDENT.c.incident_id).where(INCIDENT.c.muted.is_not(None))
-    return [(row.store, row.incident_id) for row in await tx.session.execute(query.order_by(INCIDENT.c.opened_at))]
+async def list_muted(tx: Transaction, *, explained_by: Collection[str]) -> list[Any]:
+    """(store, incident_id, rule, about) of the standing incidents that nobody is told of, oldest first.
+
+    Left out are those whose explanation, an alert of these rules in the incident that they name, still fires.
+    """
+    c, other = INCIDENT.c, INCIDENT.alias("other")
+    firing = [other.c.alerts.contains([{"rule": rule, "recovered_at": None}]) for rule in sorted(explained_by)]
+    explains = exists().where(
+        other.c.store == c.store,
+        literal("incident:") + other.c.incident_id == c.muted,
+        other.c.status != Status.RESOLVED,
+        or_(*firing),
+    )
+    query = select(c.store, c.incident_id, c.rule, c.about).where(c.muted.is_not(None), ~explains)
+    return list(await tx.session.execute(query.order_by(c.opened_at)))
 
 
 async def save_incident(incident: Incident, tx: Transaction) -> None:
