@@ -1,5 +1,6 @@
 """The express way of reservations answers what the usual way answers, and refuses what it refuses."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from services.inventory import express
 from services.inventory.express import Express
 from tests.inventory.conftest import Depot
 
@@ -198,3 +200,34 @@ async def test_a_call_in_pieces_is_read_whole_and_replayed_whole(stocked: Depot,
             )
             assert response.status_code == 201, response.text
     assert seen == ["pieces-a"]
+
+
+async def test_a_body_that_never_comes_is_not_waited_for(stocked: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(express, "BODY_SECONDS", 0.05)
+    sent: list[Any] = []
+
+    async def silence() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/reservations", "headers": [], "query_string": b""}
+    await stocked.app(scope, silence, send)
+    assert sent[0]["status"] == 408
+
+
+async def test_the_express_way_is_numbered_measured_and_guarded_like_the_usual_one(
+    stocked: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"reservation_id": "guarded", "lines": [LINE]}).encode()
+    for answer in await both(stocked, body.replace(b"guarded", b"r"), "numbered"):
+        assert answer.headers["x-request-id"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    gate = stocked.runtime.gate
+    monkeypatch.setattr(gate, "concurrency", 0)
+    monkeypatch.setattr(gate, "burst", 0)
+    for answer in await both(stocked, body.replace(b"guarded", b"r"), "full"):
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        assert answer.headers["retry-after"]
+    assert gate.running == 0
