@@ -298,6 +298,20 @@ def test_the_row_of_a_machine_stops_growing_and_its_repeats_are_still_known(monk
     assert len(rows.days[STORE, "bot"].popitem()[1][1]) == 10 * 8
 
 
+def test_over_the_limit_a_visitors_day_is_a_machines_and_counts_as_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    calendar = calendar_of("Asia/Shanghai")
+    monkeypatch.setattr(visitor, "MACHINE", 5)
+    happened = [visit("v", JULY + n * MINUTE, f"b{n}") for n in range(6)]
+    person = visit("v", JULY + DAY, "next-day")
+    below, above = result([happened[:5], [person]], calendar), result([happened[:5], [person], happened[5:]], calendar)
+    first, july = calendar.second("day", JULY), calendar.named("2024-07").second
+    assert below["month", "", july, "", "pv"] == 6
+    assert above["month", "", july, "", "pv"] == 1
+    assert ("day", "", first, "", "uv") not in above
+    assert above["day", "", first, "", "excluded_bots"] == 6
+    assert result([[*happened, person]], calendar) == above
+
+
 def test_a_late_touch_moves_the_order_to_its_channel() -> None:
     calendar = calendar_of("Asia/Shanghai")
     sale = Sale("o1", JULY + 6 * DAY, 1000, [("A1", 1, 1000)], visitor="v", paid=JULY + 6 * DAY)

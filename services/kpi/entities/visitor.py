@@ -279,6 +279,10 @@ def contribution(
     made: Contribution = {}
     if not days:
         return made
+    for one in days.values():
+        if one.events > MACHINE:
+            days = {number: counted(state) for number, state in days.items()}
+            break
     if len(days) == 1 and scope.days == tuple(days):
         _count_only_day(made, store, days, orders, calendar, category_of)
         return made
