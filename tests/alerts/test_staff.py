@@ -77,10 +77,13 @@ def away(*days: str) -> list[dict[str, str]]:
 
 
 def test_for_an_absent_person_stands_the_deputy_and_for_both_the_lead() -> None:
-    rota = {"role": "specialist", "shifts": [shift("mon", "00:00", "24:00", "wang")]}
+    rota: dict[str, object] = {"role": "specialist", "shifts": [shift("mon", "00:00", "24:00", "wang")]}
     one = staff({**TEAM, "wang": {"role": "specialist", "deputy": "li", "absent": away(MONDAY)}}, rota)
     assert one.owner_for("specialist", at("00:00")) == "li"
-    people = {**TEAM, "wang": {"role": "specialist", "deputy": "li", "absent": away(MONDAY)}}
+    people: dict[str, dict[str, object]] = {
+        **TEAM,
+        "wang": {"role": "specialist", "deputy": "li", "absent": away(MONDAY)},
+    }
     people["li"] = {"role": "specialist", "absent": away("2024-06-28", MONDAY)}
     assert staff(people, rota).owner_for("specialist", at("23:59")) == "chen"
 
