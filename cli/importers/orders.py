@@ -15,7 +15,7 @@ from cli.installation import DataOption, find_installation
 from cli.output import CommandFailed, JsonOption, people, print_json, print_table
 from cli.platform_client import answered
 from libs.service.errors import Problem
-from services.orders.refusals import refused_rows
+from libs.service.order_files import refused_rows
 
 COUNTS = ("orders", "new", "changed", "unchanged", "returns", "refunds", "quarantined_count", "error_count")
 SHOWN = 20

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from libs.events import strict_json
+from libs.service.order_files import COLUMNS, json_records
 from libs.service.sheets import CSV, XLSX, Cell, as_text, places, read_sheet
-from services.orders.records import COLUMNS, json_records
 
 JSON_LINES = "application/x-ndjson"
 KINDS = {".csv": CSV, ".xlsx": XLSX, ".jsonl": JSON_LINES, ".ndjson": JSON_LINES, ".json": JSON_LINES}

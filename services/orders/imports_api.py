@@ -10,6 +10,7 @@ from libs.events.ids import uuid7
 from libs.events.transaction import Transaction
 from libs.service.call import Answer, Call, CallContext
 from libs.service.errors import Validation
+from libs.service.order_files import refused_rows
 from libs.service.routes import Router
 from libs.service.sheets import CSV, FORM, uploaded
 from services.orders.domain.imports import Sale
@@ -18,7 +19,6 @@ from services.orders.gathering import Assumptions, Gathered, Told, gather
 from services.orders.handlers import importing
 from services.orders.handlers.importing import Report
 from services.orders.records import read_records
-from services.orders.refusals import refused_rows
 
 router = Router(tag="imports")
 

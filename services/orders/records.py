@@ -16,12 +16,10 @@ from libs.events import strict_json
 from libs.events.contracts import Cents, Currency, CustomerId, Id, Instant, Label, Quantity, Sku
 from libs.service import problems
 from libs.service.errors import UnsupportedMedia, Validation
+from libs.service.order_files import COLUMNS, JSON_LINES, MOST_ROWS, REASON, json_records
 from libs.service.routes import Body
 from libs.service.sheets import CSV, XLSX, Cell, as_text, cell_error, places, read_sheet
 from services.orders.bodies import FreeText, OrderBody, SomeUnits
-
-JSON_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
-MOST_ROWS = 300_000
 
 OrderId = Annotated[Id, Field(max_length=110)]
 """Payments and parcels of imported orders are named after them."""
@@ -128,12 +126,6 @@ _MODELS: Mapping[str, TypeAdapter[Any]] = {
 }
 
 
-def json_records(content: bytes) -> Iterator[bytes]:
-    """The lines that say something; rows are counted in these."""
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    return (line for line in lines if line.strip())
-
-
 def _json_lines(content: bytes) -> Iterator[Read]:
     for row, line in enumerate(json_records(content), 1):
         try:
@@ -177,37 +169,6 @@ def _tidied(row: int, decoded: dict[str, Any]) -> dict[str, Any]:
 
 # tables
 
-COLUMNS: Mapping[str, str] = {
-    "order_id": "order_id",
-    "订单号": "order_id",
-    "placed_at": "placed_at",
-    "下单时间": "placed_at",
-    "paid_at": "paid_at",
-    "付款时间": "paid_at",
-    "shipped_at": "shipped_at",
-    "发货时间": "shipped_at",
-    "customer_id": "customer_id",
-    "客户编号": "customer_id",
-    "sku": "sku",
-    "商品编码": "sku",
-    "quantity": "quantity",
-    "数量": "quantity",
-    "unit_price": "unit_price",
-    "单价": "unit_price",
-    "unit_price_cents": "unit_price_cents",
-    "currency": "currency",
-    "币种": "currency",
-    "origin": "origin",
-    "平台": "origin",
-    "carrier": "carrier",
-    "物流公司": "carrier",
-    "tracking_number": "tracking_number",
-    "运单号": "tracking_number",
-    "error": "error",
-    "错误": "error",
-}
-REASON = "error"
-"""Why a row was refused, in the file of refused rows: it may stand there when the mended file comes back."""
 _NEEDED = ("order_id", "placed_at", "sku", "quantity")
 _TIMES = frozenset({"placed_at", "paid_at", "shipped_at"})
 YEARS = range(1971, 9998)

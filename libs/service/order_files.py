@@ -1,20 +1,60 @@
-"""The refused rows of a file, as a file: each as it came, with the reason, to be mended and sent again (D54).
+"""Files of orders, as whoever sends them and whoever reads them see them: columns, lines, and the rows refused (D54).
 
-An order with one bad row is refused as a whole, so all of its rows are there.
+The refused rows of a file are a file again: each as it came, with the reason, to be mended and sent again. An order
+with one bad row is refused as a whole, so all of its rows are there.
 """
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from libs.events import strict_json
 from libs.service.sheets import CSV, Cell, as_text, places, read_sheet
-from services.orders.records import COLUMNS, JSON_LINES, MOST_ROWS, REASON, json_records
+
+JSON_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+MOST_ROWS = 300_000
+REASON = "error"
+"""Why a row was refused, in the file of refused rows: it may stand there when the mended file comes back."""
+COLUMNS: Mapping[str, str] = {
+    "order_id": "order_id",
+    "订单号": "order_id",
+    "placed_at": "placed_at",
+    "下单时间": "placed_at",
+    "paid_at": "paid_at",
+    "付款时间": "paid_at",
+    "shipped_at": "shipped_at",
+    "发货时间": "shipped_at",
+    "customer_id": "customer_id",
+    "客户编号": "customer_id",
+    "sku": "sku",
+    "商品编码": "sku",
+    "quantity": "quantity",
+    "数量": "quantity",
+    "unit_price": "unit_price",
+    "单价": "unit_price",
+    "unit_price_cents": "unit_price_cents",
+    "currency": "currency",
+    "币种": "currency",
+    "origin": "origin",
+    "平台": "origin",
+    "carrier": "carrier",
+    "物流公司": "carrier",
+    "tracking_number": "tracking_number",
+    "运单号": "tracking_number",
+    "error": "error",
+    "错误": "error",
+}
 
 REASON_IN = {"zh": "错误", "en": REASON}
 _RUNS_AS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def json_records(content: bytes) -> Iterator[bytes]:
+    """The lines that say something; rows are counted in these."""
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return (line for line in lines if line.strip())
 
 
 def refused_rows(
