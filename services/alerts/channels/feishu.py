@@ -76,7 +76,7 @@ def _card(message: Message, lines: Sequence[str], mention: Sequence[str]) -> dic
     }
 
 
-_CODED = str.maketrans({character: f"&#{ord(character)};" for character in "&<>*~`[\""})
+_CODED = str.maketrans({character: f"&#{ord(character)};" for character in '&<>*~`["'})
 
 
 def escape(words: str) -> str:
