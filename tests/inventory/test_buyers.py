@@ -36,6 +36,7 @@ class Round:
     rng: random.Random
     paid: set[str] = field(default_factory=set)
     stranger: list[int] = field(default_factory=list)
+    two_faced: list[str] = field(default_factory=list)
     on_shelf: asyncio.Lock = field(default_factory=asyncio.Lock)
     """parcels and corrections of the shelf take turns: a unit that is lost cannot be packed"""
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_AT_ONCE))
@@ -66,7 +67,8 @@ class Round:
         calls = [self.sale.reserve(n + twin, name, *lines, **more) for twin in range(2 if n % 3 == 0 else 1)]
         status, *others = await asyncio.gather(*calls)
         self.expect(status, 201, 409)
-        assert set(others) <= {status}, "a call that is sent twice has one answer"
+        if others and others != [status]:
+            self.two_faced.append(f"{name}: {status} and {others}")
         if status == 201 and more.get("allocate"):
             self.paid.add(name)
         return status == 201
@@ -135,6 +137,7 @@ class Round:
             found.append(f"{len(self.paid)} paid for {self.units} units")
         if (level["on_hand"], level["allocated"], level["short"]) != (self.units, self.units, 0):
             found.append(f"the level says {level['on_hand']} on hand, {level['allocated']} allocated")
+        found += [f"a call that was sent twice had two answers: {answers}" for answers in self.two_faced]
         return found + [f"an answer {status}" for status in self.stranger]
 
 
